@@ -1,0 +1,1 @@
+//! Archives streamed from a snapshot.
