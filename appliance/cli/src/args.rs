@@ -1,0 +1,320 @@
+//! What can be typed.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand};
+use holdfast_domain::{ArchiveFormat, Ts};
+
+use crate::connect::Connection;
+
+/// Backs up MongoDB replica sets continuously and restores them to any second.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs a whole appliance in a folder: database, web, ingest and daemon, until SIGTERM or Ctrl-C.
+    Up(UpArgs),
+    /// Groups.
+    #[command(subcommand)]
+    Groups(GroupsCommand),
+    /// Agents: the programs beside the databases.
+    #[command(subcommand)]
+    Agents(AgentsCommand),
+    /// Deployments: replica sets that an agent found.
+    #[command(subcommand)]
+    Deployments(DeploymentsCommand),
+    /// Backups.
+    #[command(subcommand)]
+    Backups(BackupsCommand),
+    /// Snapshots.
+    #[command(subcommand)]
+    Snapshots(SnapshotsCommand),
+    /// Daemons: the machines that keep heads.
+    #[command(subcommand)]
+    Daemons(DaemonsCommand),
+    /// Restores a snapshot or an instant.
+    Restore(RestoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Also start a three-member replica set with a live workload, an agent, and its backup.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Port of the web service (default 8080, a free one when that is taken).
+    #[arg(long, value_name = "N")]
+    pub(crate) web_port: Option<u16>,
+    /// Port of the ingest service (default 8081, a free one when that is taken).
+    #[arg(long, value_name = "N")]
+    pub(crate) ingest_port: Option<u16>,
+    /// First of the four ports of the heads (default 27500, free ones when those are taken).
+    #[arg(long, value_name = "N")]
+    pub(crate) heads_port: Option<u16>,
+    /// The mongod to run and to open heads with (default: $MONGOD, the PATH, then what scripts/mongod fetched).
+    #[arg(long, env = "MONGOD", value_name = "FILE")]
+    pub(crate) mongod: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupsCommand {
+    /// Creates a group.
+    Create {
+        /// Its name.
+        name: String,
+    },
+    /// Lists the groups.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// Prints the one line to run beside the databases.
+    Enroll {
+        /// Group, by name or id.
+        group: String,
+    },
+    /// Lists the agents of a group.
+    List {
+        /// Group, by name or id.
+        group: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeploymentsCommand {
+    /// Has the group's agent look at a replica set.
+    Add {
+        /// Group, by name or id.
+        group: String,
+        /// Connection string of one member or more, as the agent's machine reaches it.
+        uri: String,
+        /// Do not keep the connection string at the appliance: the agent has it in a file of its own.
+        #[arg(long)]
+        no_store: bool,
+    },
+    /// Lists the deployments of a group.
+    List {
+        /// Group, by name or id.
+        group: String,
+    },
+}
+
+/// `GROUP/RS`.
+#[derive(Clone, Debug)]
+pub(crate) struct Backup {
+    pub(crate) group: String,
+    pub(crate) rs: String,
+}
+
+impl FromStr for Backup {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((group, rs)) if !group.is_empty() && !rs.is_empty() && !rs.contains('/') => {
+                Ok(Self { group: group.to_owned(), rs: rs.to_owned() })
+            }
+            _ => Err("GROUP/RS is expected: the group's name, a slash, the replica set's name".to_owned()),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupsCommand {
+    /// Starts the backup of a replica set.
+    Start {
+        /// GROUP/RS.
+        backup: Backup,
+        /// Only daemons with this label may keep the head; may be given several times.
+        #[arg(long)]
+        label: Vec<String>,
+        /// Wait until it is active.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Stops it; snapshots stay.
+    Stop {
+        /// GROUP/RS.
+        backup: Backup,
+    },
+    /// Shows how it is.
+    Show {
+        /// GROUP/RS.
+        backup: Backup,
+    },
+    /// Makes a new initial sync; what was restorable stays so.
+    Resync {
+        /// GROUP/RS.
+        backup: Backup,
+    },
+    /// Moves the head to another daemon, which rebuilds it from the last snapshot and the ledger.
+    Move {
+        /// GROUP/RS.
+        backup: Backup,
+        /// The daemon, by id or name.
+        daemon: String,
+    },
+    /// Lists the backups of a group.
+    List {
+        /// Group, by name or id.
+        group: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotsCommand {
+    /// Lists the snapshots.
+    List {
+        /// GROUP/RS.
+        backup: Backup,
+    },
+    /// Takes one now.
+    Take {
+        /// GROUP/RS.
+        backup: Backup,
+        /// A label to find it by.
+        #[arg(long)]
+        label: Option<String>,
+        /// Pin it.
+        #[arg(long)]
+        pin: bool,
+        /// Wait until it is committed.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Keeps a snapshot whatever the schedule says.
+    Pin {
+        /// GROUP/RS.
+        backup: Backup,
+        /// The snapshot's id.
+        id: String,
+        /// A label to find it by.
+        #[arg(long)]
+        label: Option<String>,
+    },
+    /// Lets the schedule decide again.
+    Unpin {
+        /// GROUP/RS.
+        backup: Backup,
+        /// The snapshot's id.
+        id: String,
+    },
+    /// Moves a snapshot to the trash.
+    Delete {
+        /// GROUP/RS.
+        backup: Backup,
+        /// The snapshot's id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DaemonsCommand {
+    /// Lists the daemons.
+    List,
+}
+
+/// `--at`: an optime or a time.
+#[derive(Clone, Debug)]
+pub(crate) struct At(pub(crate) String);
+
+impl FromStr for At {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.parse::<Ts>().is_ok() || text.parse::<jiff::Timestamp>().is_ok() {
+            return Ok(Self(text.to_owned()));
+        }
+        Err("a time like 2026-11-22T14:03:07Z (RFC 3339, with zone) or SECONDS,INCREMENT is expected".to_owned())
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+#[command(group = clap::ArgGroup::new("where").required(true))]
+pub(crate) struct RestoreArgs {
+    /// GROUP/RS.
+    pub(crate) backup: Backup,
+    /// A snapshot as it is.
+    #[arg(long, value_name = "ID", group = "what")]
+    pub(crate) snapshot: Option<String>,
+    /// An instant of the source's cluster time, inclusive: RFC 3339 (all of that second) or SECONDS,INCREMENT.
+    #[arg(long, value_name = "TIME", group = "what")]
+    pub(crate) at: Option<At>,
+    /// Where two histories cover the instant: the number of the chain to take (default: the younger).
+    #[arg(long, value_name = "N", requires = "at")]
+    pub(crate) chain: Option<i64>,
+    /// Format of the download.
+    #[arg(long, default_value = "tar.zst", value_parser = ["tar", "tar.zst", "tar.gz"])]
+    pub(crate) format: String,
+    /// Download into this file; a broken download is resumed.
+    #[arg(short, long, value_name = "FILE", group = "where")]
+    pub(crate) output: Option<PathBuf>,
+    /// Unpack into this folder (new or empty): a dbpath that a mongod of the same release opens as it is.
+    #[arg(long, value_name = "DIR", group = "where")]
+    pub(crate) to: Option<PathBuf>,
+    /// Only print the link.
+    #[arg(long, group = "where")]
+    pub(crate) link: bool,
+    /// Wait up to 60 s for the ledger to pass the instant, and with --link until the link works.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long the link works, in hours.
+    #[arg(long, value_name = "N")]
+    pub(crate) hours: Option<u32>,
+    /// How many times the whole may be downloaded.
+    #[arg(long, value_name = "N")]
+    pub(crate) uses: Option<u32>,
+}
+
+impl RestoreArgs {
+    /// The format.
+    pub(crate) fn archive_format(&self) -> ArchiveFormat {
+        self.format.parse().expect("the value parser lets only formats pass")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn contracts_of_scripts_parse() {
+        for line in [
+            "holdfast up --dir d --demo --web-port 1 --ingest-port 2 --heads-port 3",
+            "holdfast --json groups create g",
+            "holdfast groups list --json --dir d",
+            "holdfast agents enroll g",
+            "holdfast deployments add g mongodb://h:1/?replicaSet=rs",
+            "holdfast backups show g/rs --json",
+            "holdfast snapshots take g/rs --label l --wait",
+            "holdfast snapshots pin g/rs 0123 --label x",
+            "holdfast restore g/rs --at 2026-11-22T14:03:07Z --to d --wait",
+            "holdfast restore g/rs --at 5,6 --format tar.gz -o f",
+            "holdfast restore g/rs --snapshot 01 --link",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in [
+            "holdfast restore g/rs --at 5,6",
+            "holdfast restore g/rs --to d",
+            "holdfast restore g --at 5,6 --link",
+            "holdfast restore g/rs --at yesterday --link",
+            "holdfast restore g/rs --at 5,6 --snapshot 1 --link",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

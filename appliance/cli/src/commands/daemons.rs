@@ -1,0 +1,24 @@
+//! `holdfast daemons`.
+
+use super::items;
+use crate::{
+    args::DaemonsCommand,
+    client::Client,
+    output::{Output, bytes, field, table},
+};
+
+pub(crate) async fn run(command: DaemonsCommand, client: &Client, output: &Output) -> anyhow::Result<()> {
+    let DaemonsCommand::List = command;
+    let daemons = client.get(&["daemons"]).await?;
+    output.value(&daemons, |value| {
+        let row = |d: &serde_json::Value| {
+            let names = ["name", "id", "state", "heads", "labels"].map(|name| field(d, name));
+            let mut row = names.to_vec();
+            row.push(bytes(&d["freeBytes"]));
+            row
+        };
+        let rows: Vec<_> = items(value).iter().map(row).collect();
+        table(&["name", "id", "state", "heads", "labels", "free"], &rows)
+    });
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! One file per noun.
+
+pub(crate) mod agents;
+pub(crate) mod backups;
+pub(crate) mod daemons;
+pub(crate) mod deployments;
+pub(crate) mod groups;
+pub(crate) mod snapshots;
+
+use serde_json::Value;
+
+/// The elements of a list answer.
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}

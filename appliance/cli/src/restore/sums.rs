@@ -1,0 +1,75 @@
+//! Compares what was unpacked with the server's list of sums.
+
+use std::{
+    fs::{self, File},
+    io::BufRead as _,
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::client::refusal;
+
+/// Appended to a link: lines of `<blake3>  <bytes>  <path>`.
+const SUMS_SUFFIX: &str = ".sums";
+/// Longest list that is read: 100,000 files with long names.
+const SUMS_BYTES_MAX: usize = 64 << 20;
+
+/// Checks every file; returns how many there are.
+pub(super) async fn check(http: &reqwest::Client, url: &str, dir: &Path) -> anyhow::Result<usize> {
+    let response = http.get(format!("{url}{SUMS_SUFFIX}")).send().await.context("fetch the list of sums")?;
+    let status = response.status();
+    let list = response.bytes().await.context("fetch the list of sums")?;
+    if !status.is_success() {
+        return Err(anyhow::Error::new(refusal(status, &list)).context("fetch the list of sums"));
+    }
+    if list.len() > SUMS_BYTES_MAX {
+        bail!("the list of sums is larger than {SUMS_BYTES_MAX} bytes");
+    }
+    let dir = dir.to_owned();
+    tokio::task::spawn_blocking(move || compare(&list, &dir)).await.context("compare sums")?
+}
+
+fn compare(list: &[u8], dir: &Path) -> anyhow::Result<usize> {
+    let mut files = 0;
+    for line in list.lines() {
+        let line = line.context("read the list of sums")?;
+        let mut parts = line.splitn(3, "  ");
+        let (Some(sum), Some(size), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+            bail!("the list of sums has a damaged line: {line:?}");
+        };
+        let file = dir.join(path);
+        let found = fs::metadata(&file).with_context(|| format!("{path} is missing from the restore"))?.len();
+        if found.to_string() != size {
+            bail!("{path} has {found} bytes, {size} were expected: the restore is damaged");
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(File::open(&file).with_context(|| format!("read {path}"))?).with_context(|| format!("read {path}"))?;
+        if hasher.finalize().to_hex().as_str() != sum {
+            bail!("{path} differs from what the appliance stored: the restore is damaged");
+        }
+        files += 1;
+    }
+    if files == 0 {
+        bail!("the list of sums is empty");
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), b"hello").unwrap();
+        let line = format!("{}  5  a\n", blake3::hash(b"hello").to_hex());
+        assert_eq!(compare(line.as_bytes(), dir.path()).unwrap(), 1);
+        assert!(compare(b"", dir.path()).is_err());
+        fs::write(dir.path().join("a"), b"hellp").unwrap();
+        assert!(compare(line.as_bytes(), dir.path()).is_err());
+        fs::write(dir.path().join("a"), b"hell").unwrap();
+        assert!(compare(line.as_bytes(), dir.path()).is_err());
+    }
+}
