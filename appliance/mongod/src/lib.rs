@@ -31,4 +31,5 @@ pub use options::{Auth, CACHE_GB_MIN, MongodOptions, SYSTEM_USER};
 pub use ports::free_port;
 pub use process::{Mongod, START_TIMEOUT, STOP_TIMEOUT};
 pub use replica_set::{Member, SetSettings, initiate, start_embedded, wait_primary};
+pub use spawner::spawn;
 pub use version::version;

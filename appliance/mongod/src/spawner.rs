@@ -45,7 +45,10 @@ static SPAWNER: LazyLock<io::Result<mpsc::SyncSender<Request>>> = LazyLock::new(
 
 /// Starts a command that dies with this process (SIGKILL) and is not reached by a Ctrl-C on the terminal, since its parent
 /// stops it in order.
-pub(crate) async fn spawn(command: Command) -> io::Result<Child> {
+///
+/// # Errors
+/// The program could not be started.
+pub async fn spawn(command: Command) -> io::Result<Child> {
     let gone = || io::Error::other("the thread that starts children has ended");
     let sender = SPAWNER.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
     let (reply, answer) = oneshot::channel();
