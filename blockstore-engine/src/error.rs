@@ -46,12 +46,10 @@ impl StoreFault {
             return ErrorClass::Retry;
         }
         match *self.source.kind {
-            ErrorKind::Authentication { .. }
-            | ErrorKind::InvalidTlsConfig { .. }
-            | ErrorKind::DnsResolve { .. } => ErrorClass::Operator,
-            ErrorKind::BsonDeserialization(_) | ErrorKind::InvalidResponse { .. } => {
-                ErrorClass::Corrupt
+            ErrorKind::Authentication { .. } | ErrorKind::InvalidTlsConfig { .. } | ErrorKind::DnsResolve { .. } => {
+                ErrorClass::Operator
             }
+            ErrorKind::BsonDeserialization(_) | ErrorKind::InvalidResponse { .. } => ErrorClass::Corrupt,
             ErrorKind::Command(ref error) => match error.code {
                 // Unauthorized, AuthenticationFailed, OutOfDiskSpace, IllegalOperation (transactions need a replica set)
                 13 | 18 | 14031 | 20 => ErrorClass::Operator,
@@ -263,9 +261,7 @@ impl ReadError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::NoFile(_) | Self::Request(_) => ErrorClass::Caller,
-            Self::Missing(_) | Self::BadBlock { .. } | Self::BadNode { .. } | Self::BadRoot(_) => {
-                ErrorClass::Corrupt
-            }
+            Self::Missing(_) | Self::BadBlock { .. } | Self::BadNode { .. } | Self::BadRoot(_) => ErrorClass::Corrupt,
             Self::NoKey(_) | Self::Io { .. } => ErrorClass::Operator,
             Self::Cancelled => ErrorClass::Cancelled,
             Self::Store(fault) => fault.class(),

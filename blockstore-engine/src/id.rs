@@ -32,10 +32,7 @@ impl BlockId {
     /// As stored in `_id` of `blocks` and `layouts`.
     #[must_use]
     pub fn to_bson(self) -> Binary {
-        Binary {
-            subtype: BinarySubtype::Generic,
-            bytes: self.0.to_vec(),
-        }
+        Binary { subtype: BinarySubtype::Generic, bytes: self.0.to_vec() }
     }
 
     /// From 32 bytes; `None` for any other length.
@@ -62,10 +59,8 @@ impl FromStr for BlockId {
 
     fn from_str(text: &str) -> Result<Self, BadId> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| BadId {
-            expected: "64 hexadecimal digits",
-            text: clip(text),
-        })?;
+        hex::decode_to_slice(text, &mut bytes)
+            .map_err(|_| BadId { expected: "64 hexadecimal digits", text: clip(text) })?;
         Ok(Self(bytes))
     }
 }
@@ -117,10 +112,7 @@ impl FromStr for RootId {
     type Err = BadId;
 
     fn from_str(text: &str) -> Result<Self, BadId> {
-        let bad = || BadId {
-            expected: "24 lowercase hexadecimal digits",
-            text: clip(text),
-        };
+        let bad = || BadId { expected: "24 lowercase hexadecimal digits", text: clip(text) };
         let mut bytes = [0; 12];
         hex::decode_to_slice(text, &mut bytes).map_err(|_| bad())?;
         if text.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -138,9 +130,7 @@ impl Serialize for RootId {
 
 impl<'de> Deserialize<'de> for RootId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -167,20 +157,14 @@ impl PayloadAt {
     /// As stored in `_id` of `payloads` and in `blocks.at`.
     #[must_use]
     pub fn to_bson(self) -> Binary {
-        Binary {
-            subtype: BinarySubtype::Generic,
-            bytes: self.to_bytes().to_vec(),
-        }
+        Binary { subtype: BinarySubtype::Generic, bytes: self.to_bytes().to_vec() }
     }
 
     /// From 20 bytes; `None` for any other length.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         let (writer, number) = bytes.split_at_checked(12)?;
-        Some(Self {
-            writer: RootId(writer.try_into().ok()?),
-            number: u64::from_be_bytes(number.try_into().ok()?),
-        })
+        Some(Self { writer: RootId(writer.try_into().ok()?), number: u64::from_be_bytes(number.try_into().ok()?) })
     }
 }
 
@@ -210,10 +194,7 @@ mod tests {
         let raw = bson::serialize_to_raw_document_buf(&both).unwrap();
         assert_eq!(raw.get_binary("block").unwrap().bytes, &block.0);
         assert_eq!(raw.get_str("root").unwrap(), root.to_string());
-        assert_eq!(
-            bson::deserialize_from_slice::<Both>(raw.as_bytes()).unwrap(),
-            both
-        );
+        assert_eq!(bson::deserialize_from_slice::<Both>(raw.as_bytes()).unwrap(), both);
         let doc = bson::serialize_to_document(&both).unwrap();
         assert_eq!(bson::deserialize_from_document::<Both>(doc).unwrap(), both);
     }

@@ -1,21 +1,41 @@
 //! Content-addressed store of files: cuts them into blocks, stores each distinct block once, commits snapshots, reads them back.
 //!
 //! It knows files and bytes, nothing of what they mean. `docs/format.md` draws what is stored, `docs/concurrency.md` says what may run
-//! beside what.
+//! beside what. Start at [`Blockstore`].
 #![deny(clippy::cast_possible_truncation)]
 
 pub mod archive;
+pub mod cache;
+pub mod engine;
 pub mod error;
+pub mod guards;
 pub mod id;
+pub mod progress;
+pub mod proof;
+pub mod reader;
 pub mod root;
+pub mod roots;
 pub mod source;
+pub mod stats;
 pub mod tree;
-mod txn;
+pub mod writer;
 
-pub use error::{
-    ErrorClass, OpenError, ReadError, RegisterError, RootError, StoreFault, WriteError,
-};
+mod frame;
+mod store;
+mod txn;
+mod workers;
+
+pub use cache::{CacheOptions, CacheStats};
+pub use engine::{Blockstore, EngineOptions};
+pub use error::{ErrorClass, OpenError, ReadError, RegisterError, RootError, StoreFault, WriteError};
+pub use guards::Guard;
 pub use id::{BadId, BlockId, PayloadAt, RootId};
+pub use progress::{OnProgress, Progress};
+pub use proof::NewBlocksReport;
+pub use reader::{BadBlock, Leaf, LeafWalk, SnapshotReader, VerifyReport};
 pub use root::{Floor, Pin, Purpose, Root};
+pub use roots::Rule;
 pub use source::{FRAMES_MAX, FrameSource};
+pub use stats::StoreStats;
 pub use tree::{BadTree, Child, FileEntry, Node};
+pub use writer::{CommitRequest, SnapshotWriter, WriterRequest};

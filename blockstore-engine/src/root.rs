@@ -113,31 +113,16 @@ impl Root {
         };
         text(&self.id.bytes());
         text(self.job.as_bytes());
-        text(
-            self.parent
-                .as_ref()
-                .map(|id| id.bytes())
-                .as_ref()
-                .map_or(&[], |bytes| bytes.as_slice()),
-        );
+        text(self.parent.as_ref().map(|id| id.bytes()).as_ref().map_or(&[], |bytes| bytes.as_slice()));
         text(&self.meta);
-        for number in [
-            self.committed_at.timestamp_millis(),
-            self.resume.chain,
-            self.resume.seq,
-        ] {
+        for number in [self.committed_at.timestamp_millis(), self.resume.chain, self.resume.seq] {
             hasher.update(&number.to_le_bytes());
         }
         hasher.update(&[match self.purpose {
             Purpose::Snapshot => 0,
             Purpose::Restore => 1,
         }]);
-        for number in [
-            self.files,
-            self.logical_bytes,
-            self.new_bytes,
-            self.stored_bytes,
-        ] {
+        for number in [self.files, self.logical_bytes, self.new_bytes, self.stored_bytes] {
             hasher.update(&number.to_le_bytes());
         }
         hasher.update(&self.tree.0);
@@ -163,9 +148,7 @@ mod as_i64 {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
     pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        i64::try_from(*value)
-            .map_err(ser::Error::custom)?
-            .serialize(serializer)
+        i64::try_from(*value).map_err(ser::Error::custom)?.serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
@@ -176,21 +159,13 @@ mod as_i64 {
 mod hash32 {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(
-        value: &[u8; 32],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(value: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(value)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<[u8; 32], D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let bytes = serde_bytes::ByteBuf::deserialize(deserializer)?;
-        bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| de::Error::invalid_length(bytes.len(), &"32 bytes"))
+        bytes.as_slice().try_into().map_err(|_| de::Error::invalid_length(bytes.len(), &"32 bytes"))
     }
 }
 
@@ -209,10 +184,7 @@ mod tests {
             resume: Floor { chain: 1, seq: 7 },
             purpose: Purpose::Snapshot,
             label: Some("before the upgrade".into()),
-            pins: vec![Pin {
-                by: "restore".into(),
-                until: None,
-            }],
+            pins: vec![Pin { by: "restore".into(), until: None }],
             trashed_at: None,
             quarantined: false,
             files: 3,
@@ -266,10 +238,7 @@ mod tests {
 
     #[test]
     fn pins_end() {
-        let pin = Pin {
-            by: "x".into(),
-            until: Some(DateTime::from_millis(10)),
-        };
+        let pin = Pin { by: "x".into(), until: Some(DateTime::from_millis(10)) };
         assert!(pin.is_live(DateTime::from_millis(9)));
         assert!(!pin.is_live(DateTime::from_millis(10)));
     }

@@ -21,18 +21,13 @@ pub trait FrameSource: Send + Sync {
     fn node(&self, id: BlockId) -> impl Future<Output = Result<Arc<Node>, ReadError>> + Send;
 
     /// Lengths in bytes of the stored frames.
-    fn frame_lengths(
-        &self,
-        ids: &[BlockId],
-    ) -> impl Future<Output = Result<Vec<u32>, ReadError>> + Send;
+    fn frame_lengths(&self, ids: &[BlockId]) -> impl Future<Output = Result<Vec<u32>, ReadError>> + Send;
 
     /// Stored frames (one plain zstd frame each), checked by their stored checksum. At most [`FRAMES_MAX`] ids a call.
-    fn frames(&self, ids: &[BlockId])
-    -> impl Future<Output = Result<Vec<Bytes>, ReadError>> + Send;
+    fn frames(&self, ids: &[BlockId]) -> impl Future<Output = Result<Vec<Bytes>, ReadError>> + Send;
 
     /// Raw blocks, verified by BLAKE3. At most [`FRAMES_MAX`] ids a call.
-    fn blocks(&self, ids: &[BlockId])
-    -> impl Future<Output = Result<Vec<Bytes>, ReadError>> + Send;
+    fn blocks(&self, ids: &[BlockId]) -> impl Future<Output = Result<Vec<Bytes>, ReadError>> + Send;
 
     /// Sum in bytes of the frame lengths of all blocks (not nodes) below this node, each occurrence counted.
     fn stored_sum(&self, node: BlockId) -> impl Future<Output = Result<u64, ReadError>> + Send;

@@ -55,9 +55,7 @@ impl Node {
     /// Raw bytes below this node.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.children
-            .iter()
-            .fold(0u64, |sum, child| sum.saturating_add(child.len))
+        self.children.iter().fold(0u64, |sum, child| sum.saturating_add(child.len))
     }
 
     /// Whether there is no child at all (the tree of a snapshot without files).
@@ -155,18 +153,13 @@ impl Node {
 /// Bytes of a file that one child of a node of level `level + 1` covers: `block_size` x 1024^`level`, capped at `u64::MAX`.
 #[must_use]
 pub fn span(block_size: u32, level: u8) -> u64 {
-    FANOUT
-        .checked_pow(u32::from(level))
-        .and_then(|n| n.checked_mul(u64::from(block_size)))
-        .unwrap_or(u64::MAX)
+    FANOUT.checked_pow(u32::from(level)).and_then(|n| n.checked_mul(u64::from(block_size))).unwrap_or(u64::MAX)
 }
 
 /// Level of the top node of a file: 0 when one block (or none) holds it all, then the top *is* that block.
 #[must_use]
 pub fn depth_for(size: u64, block_size: u32) -> u8 {
-    (0..LEVEL_MAX)
-        .find(|level| span(block_size, *level) >= size)
-        .unwrap_or(LEVEL_MAX)
+    (0..LEVEL_MAX).find(|level| span(block_size, *level) >= size).unwrap_or(LEVEL_MAX)
 }
 
 /// Whether files may be cut into blocks of this size: a power of two from 64 KiB to 1 MiB.
@@ -218,8 +211,7 @@ impl FileEntry {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let path_len =
-            u16::try_from(self.path.len()).expect("paths are checked to be at most 4096 bytes");
+        let path_len = u16::try_from(self.path.len()).expect("paths are checked to be at most 4096 bytes");
         out.extend_from_slice(&path_len.to_le_bytes());
         out.extend_from_slice(self.path.as_bytes());
         out.extend_from_slice(&self.mode.to_le_bytes());
@@ -234,9 +226,7 @@ impl FileEntry {
 
     fn decode(input: &mut Input<'_>) -> Result<Self, BadTree> {
         let path_len = usize::from(input.u16()?);
-        let path = std::str::from_utf8(input.take(path_len)?)
-            .map_err(|_| BadTree("path is not UTF-8"))?
-            .to_owned();
+        let path = std::str::from_utf8(input.take(path_len)?).map_err(|_| BadTree("path is not UTF-8"))?.to_owned();
         let mode = input.u32()?;
         let size = input.u64()?;
         let block_size = input.u32()?;
@@ -246,14 +236,7 @@ impl FileEntry {
             1 => Some(BlockId(input.array()?)),
             _ => return Err(BadTree("kind of a file's top")),
         };
-        let entry = Self {
-            path,
-            mode,
-            size,
-            block_size,
-            top,
-            depth,
-        };
+        let entry = Self { path, mode, size, block_size, top, depth };
         entry.check()?;
         Ok(entry)
     }
@@ -284,11 +267,7 @@ pub fn check_order(entries: &[FileEntry]) -> Result<(), BadTree> {
     if entries.windows(2).any(|pair| pair[0].path >= pair[1].path) {
         return Err(BadTree("paths are not in strictly ascending order"));
     }
-    let find = |path: &str| {
-        entries
-            .binary_search_by(|entry| entry.path.as_str().cmp(path))
-            .is_ok()
-    };
+    let find = |path: &str| entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).is_ok();
     let mut known_parent = "";
     for entry in entries {
         let parent = entry.path.rsplit_once('/').map_or("", |(parent, _)| parent);
@@ -371,10 +350,7 @@ impl<'a> Input<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], BadTree> {
-        let (head, tail) = self
-            .0
-            .split_first_chunk::<N>()
-            .ok_or(BadTree("cut short"))?;
+        let (head, tail) = self.0.split_first_chunk::<N>().ok_or(BadTree("cut short"))?;
         self.0 = tail;
         Ok(*head)
     }

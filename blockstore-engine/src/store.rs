@@ -1,0 +1,226 @@
+//! The collections behind the store: names, documents, the few queries that several modules share.
+//!
+//! Invariants: `blocks` is small and serves all lookups and claims, `payloads` holds the bytes; a row that does not decode is corruption.
+//! Nothing else in this crate spells a field of these collections except where it updates them. `docs/format.md` draws the documents.
+
+use std::collections::HashMap;
+
+use bson::raw::RawDocument;
+use bson::{DateTime, Document, RawDocumentBuf, doc};
+use mongodb::options::{CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria};
+use mongodb::{ClientSession, Collection, Database};
+
+use crate::error::{OpenError, StoreFault};
+use crate::id::{BlockId, PayloadAt};
+use crate::root::FORMAT;
+use crate::tree::BLOCK_SIZE_MAX;
+use crate::txn::{durable, is_duplicate, retrying};
+
+/// Ids in one `$in`, at most.
+pub(crate) const LOOKUP_IDS_MAX: usize = 1024;
+/// `_id` of the document in `gc` that holds `epoch` and `reframed`.
+pub(crate) const GC_ID: &str = "gc";
+const FORMAT_ID: &str = "format";
+const NAMESPACE_EXISTS: i32 = 48;
+
+/// Handles of the collections, majority on both sides.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) db: Database,
+    pub(crate) blocks: Collection<RawDocumentBuf>,
+    pub(crate) payloads: Collection<RawDocumentBuf>,
+    pub(crate) roots: Collection<Document>,
+    pub(crate) writers: Collection<Document>,
+    pub(crate) layouts: Collection<Document>,
+    pub(crate) guards: Collection<Document>,
+    pub(crate) gc: Collection<Document>,
+}
+
+/// A row of `blocks`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockRow {
+    /// Raw length in bytes.
+    pub(crate) raw_len: u32,
+    /// Length of the stored frame in bytes.
+    pub(crate) frame_len: u32,
+    /// Epoch of the last claim.
+    pub(crate) epoch: i64,
+    /// Where its payload lies.
+    pub(crate) at: PayloadAt,
+    /// Found to be bad: counts as missing for every writer.
+    pub(crate) quarantined: bool,
+}
+
+impl BlockRow {
+    fn decode(raw: &RawDocument) -> Option<(BlockId, Self)> {
+        let id = BlockId::from_slice(raw.get_binary("_id").ok()?.bytes)?;
+        let length = |key| u32::try_from(raw.get_i32(key).ok()?).ok();
+        let row = Self {
+            raw_len: length("n").filter(|n| (1..=BLOCK_SIZE_MAX).contains(n))?,
+            frame_len: length("l").filter(|l| *l > 0)?,
+            epoch: raw.get_i64("e").ok()?,
+            at: PayloadAt::from_slice(raw.get_binary("at").ok()?.bytes)?,
+            quarantined: raw.get("q").ok()?.is_some(),
+        };
+        Some((id, row))
+    }
+
+    /// The document that indexes a block.
+    pub(crate) fn encode(&self, id: BlockId) -> RawDocumentBuf {
+        let signed = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+        let mut raw = RawDocumentBuf::new();
+        raw.append(bson::cstr!("_id"), id.to_bson());
+        raw.append(bson::cstr!("n"), signed(self.raw_len));
+        raw.append(bson::cstr!("l"), signed(self.frame_len));
+        raw.append(bson::cstr!("e"), self.epoch);
+        raw.append(bson::cstr!("at"), self.at.to_bson());
+        raw
+    }
+}
+
+impl Store {
+    pub(crate) fn new(db: &Database) -> Self {
+        let options = || {
+            CollectionOptions::builder()
+                .read_concern(ReadConcern::majority())
+                .write_concern(durable())
+                .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+                .build()
+        };
+        let raw = |name| db.collection_with_options::<RawDocumentBuf>(name, options());
+        let plain = |name| db.collection_with_options::<Document>(name, options());
+        Self {
+            db: db.clone(),
+            blocks: raw("blocks"),
+            payloads: raw("payloads"),
+            roots: plain("roots"),
+            writers: plain("writers"),
+            layouts: plain("layouts"),
+            guards: plain("guards"),
+            gc: plain("gc"),
+        }
+    }
+
+    /// Creates collections, indexes and the documents of `gc`; two may do so at once.
+    pub(crate) async fn prepare(&self) -> Result<(), OpenError> {
+        for name in ["blocks", "payloads", "roots", "writers", "layouts", "guards", "gc"] {
+            let create = || {
+                let action = self.db.create_collection(name).write_concern(durable());
+                match name {
+                    // Frames are compressed already; compressing them again costs CPU and saves nothing.
+                    "payloads" => {
+                        action.storage_engine(doc! { "wiredTiger": { "configString": "block_compressor=none" } })
+                    }
+                    _ => action,
+                }
+            };
+            let created = retrying!("creating collections", async {
+                match create().await {
+                    Err(error) if is_code(&error, NAMESPACE_EXISTS) => Ok(()),
+                    other => other,
+                }
+            });
+            created?;
+        }
+        for (collection, keys, sparse) in [
+            (&self.roots, doc! { "job": 1, "committedAt": 1 }, false),
+            (&self.writers, doc! { "job": 1 }, false),
+            (&self.blocks.clone_with_type(), doc! { "q": 1 }, true),
+        ] {
+            let index = mongodb::IndexModel::builder()
+                .keys(keys)
+                .options(mongodb::options::IndexOptions::builder().sparse(sparse).build())
+                .build();
+            retrying!("creating indexes", collection.create_index(index.clone()))?;
+        }
+        self.insert_once(doc! { "_id": GC_ID, "epoch": 1_i64, "reframed": 0_i64 }).await?;
+        self.insert_once(doc! { "_id": FORMAT_ID, "version": i64::from(FORMAT) }).await?;
+        let format = retrying!("reading the format version", self.gc.find_one(doc! { "_id": FORMAT_ID }))?;
+        let found = format.and_then(|doc| doc.get_i64("version").ok()).unwrap_or(0);
+        if found > i64::from(FORMAT) {
+            return Err(OpenError::NewerFormat { found, known: FORMAT });
+        }
+        Ok(())
+    }
+
+    async fn insert_once(&self, document: Document) -> Result<(), StoreFault> {
+        retrying!("creating the documents of gc", async {
+            match self.gc.insert_one(&document).await {
+                Err(error) if is_duplicate(&error) => Ok(()),
+                other => other.map(|_| ()),
+            }
+        })
+    }
+
+    /// Rows of these ids (unique, at most [`LOOKUP_IDS_MAX`]); what is not there is not in the answer.
+    pub(crate) async fn rows(
+        &self,
+        session: &mut ClientSession,
+        ids: &[BlockId],
+    ) -> Result<HashMap<BlockId, Option<BlockRow>>, StoreFault> {
+        debug_assert!(ids.len() <= LOOKUP_IDS_MAX);
+        let filter = doc! { "_id": { "$in": ids.iter().map(|id| id.to_bson()).collect::<Vec<_>>() } };
+        retrying!("looking blocks up", async {
+            let mut found = HashMap::with_capacity(ids.len());
+            let mut cursor = self.blocks.find(filter.clone()).session(&mut *session).await?;
+            while cursor.advance(&mut *session).await? {
+                let raw = cursor.current();
+                match BlockRow::decode(raw) {
+                    Some((id, row)) => found.insert(id, Some(row)),
+                    // A row that does not decode stands for its id all the same, so that nobody takes the block for absent.
+                    None => match raw.get_binary("_id").ok().and_then(|id| BlockId::from_slice(id.bytes)) {
+                        Some(id) => found.insert(id, None),
+                        None => None,
+                    },
+                };
+            }
+            Ok(found)
+        })
+    }
+
+    /// `gc.epoch`.
+    pub(crate) async fn epoch(&self, session: &mut ClientSession) -> Result<i64, StoreFault> {
+        self.gc_number(session, "epoch").await
+    }
+
+    /// `gc.reframed`.
+    pub(crate) async fn reframed(&self, session: &mut ClientSession) -> Result<i64, StoreFault> {
+        self.gc_number(session, "reframed").await
+    }
+
+    async fn gc_number(&self, session: &mut ClientSession, field: &str) -> Result<i64, StoreFault> {
+        retrying!("reading gc", async {
+            let document = self.gc.find_one(doc! { "_id": GC_ID }).session(&mut *session).await?;
+            document
+                .and_then(|doc| doc.get_i64(field).ok())
+                .ok_or_else(|| mongodb::error::Error::custom("the document gc of collection gc is missing"))
+        })
+    }
+
+    /// Whoever is about to replace frames by other bytes says so first.
+    pub(crate) async fn announce_reframing(&self, session: &mut ClientSession) -> Result<(), StoreFault> {
+        let update = doc! { "$inc": { "reframed": 1_i64 } };
+        retrying!(
+            "raising gc.reframed",
+            self.gc.update_one(doc! { "_id": GC_ID }, update.clone()).session(&mut *session)
+        )
+        .map(|_| ())
+    }
+
+    /// Marks blocks as bad: writers will count them as missing and store them anew.
+    pub(crate) async fn quarantine(&self, ids: &[BlockId]) -> Result<u64, StoreFault> {
+        let mut marked = 0;
+        for ids in ids.chunks(LOOKUP_IDS_MAX) {
+            let filter = doc! { "_id": { "$in": ids.iter().map(|id| id.to_bson()).collect::<Vec<_>>() }, "q": { "$exists": false } };
+            let update = doc! { "$set": { "q": DateTime::now() } };
+            marked += retrying!("marking bad blocks", self.blocks.update_many(filter.clone(), update.clone()))?
+                .modified_count;
+        }
+        Ok(marked)
+    }
+}
+
+/// Whether a command failed with this code.
+fn is_code(error: &mongodb::error::Error, code: i32) -> bool {
+    matches!(*error.kind, mongodb::error::ErrorKind::Command(ref command) if command.code == code)
+}
