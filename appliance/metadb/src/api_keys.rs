@@ -1,0 +1,139 @@
+//! Keys of users and programs for the API.
+
+use std::time::Duration;
+
+use bson::{DateTime, doc};
+use futures::TryStreamExt as _;
+use holdfast_domain::GroupId;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    MetaDb, MetaError, SecretKind,
+    error::{duplicate, on},
+    hash_secret, new_secret,
+};
+
+/// What a key allows. Each allows what the ones before it do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// Read.
+    Viewer,
+    /// Back up and restore.
+    Operator,
+    /// Everything: groups, agents, keys.
+    Admin,
+}
+
+/// A key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Hex SHA-256 of the secret; serves as its id.
+    #[serde(rename = "_id")]
+    pub hash: String,
+    /// Its group; None: all groups.
+    pub group: Option<GroupId>,
+    /// What it allows.
+    pub role: Role,
+    /// What the user calls it.
+    pub label: String,
+    /// When it was made.
+    pub created: DateTime,
+    /// When it ends; None: never.
+    pub expires: Option<DateTime>,
+    /// When it was revoked.
+    #[serde(default)]
+    pub revoked: Option<DateTime>,
+}
+
+/// A key to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewApiKey {
+    /// Its group; None: all groups.
+    pub group: Option<GroupId>,
+    /// What it allows.
+    pub role: Role,
+    /// What the user calls it.
+    pub label: String,
+    /// How long it holds; None: for ever.
+    pub lifetime: Option<Duration>,
+}
+
+/// Now and a while.
+pub(crate) fn after(lifetime: Duration) -> DateTime {
+    let millis = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+    DateTime::from_millis(DateTime::now().timestamp_millis().saturating_add(millis))
+}
+
+impl MetaDb {
+    /// Makes a key. The second value is the secret: it is shown once and stored nowhere.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, String), MetaError> {
+        let secret = new_secret(SecretKind::ApiKey);
+        let key = self.ensure_api_key(&secret, new).await?;
+        Ok((key, secret))
+    }
+
+    /// Makes a key of this secret unless there is one: for the first key, whose secret lies in a file.
+    ///
+    /// # Errors
+    /// [`MetaError::Invalid`] for a secret shorter than 20 characters, [`MetaError::Database`].
+    pub async fn ensure_api_key(&self, secret: &str, new: NewApiKey) -> Result<ApiKey, MetaError> {
+        if secret.len() < 20 {
+            let detail = "at least 20 characters are needed".to_owned();
+            return Err(MetaError::Invalid { what: "the key", detail });
+        }
+        let key = ApiKey {
+            hash: hash_secret(secret),
+            group: new.group,
+            role: new.role,
+            label: new.label,
+            created: DateTime::now(),
+            expires: new.lifetime.map(after),
+            revoked: None,
+        };
+        let op = "make an API key";
+        match self.of::<ApiKey>("api_keys").insert_one(&key).await {
+            Ok(_) => Ok(key),
+            Err(e) if duplicate(&e) => {
+                let found = self.of("api_keys").find_one(doc! { "_id": &key.hash }).await.map_err(on(op))?;
+                Ok(found.unwrap_or(key))
+            }
+            Err(e) => Err(on(op)(e)),
+        }
+    }
+
+    /// The key of this secret, unless it is unknown, over or revoked.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn verify_api_key(&self, secret: &str) -> Result<Option<ApiKey>, MetaError> {
+        let filter = doc! { "_id": hash_secret(secret), "revoked": null };
+        let found: Option<ApiKey> = self.of("api_keys").find_one(filter).await.map_err(on("check an API key"))?;
+        Ok(found.filter(|key| key.expires.is_none_or(|end| end > DateTime::now())))
+    }
+
+    /// Revokes a key, named by its hash. False: there is none, or it was revoked.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn revoke_api_key(&self, hash: &str) -> Result<bool, MetaError> {
+        let filter = doc! { "_id": hash, "revoked": null };
+        let update = doc! { "$set": { "revoked": DateTime::now() } };
+        let done = self.of::<ApiKey>("api_keys").update_one(filter, update).await;
+        Ok(done.map_err(on("revoke an API key"))?.matched_count > 0)
+    }
+
+    /// Keys of a group; None: the global ones.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn api_keys(&self, group: Option<&GroupId>) -> Result<Vec<ApiKey>, MetaError> {
+        let op = "list API keys";
+        let filter = doc! { "group": group.cloned().map_or(bson::Bson::Null, Into::into) };
+        let cursor = self.of("api_keys").find(filter).sort(doc! { "created": 1 }).await.map_err(on(op))?;
+        cursor.try_collect().await.map_err(on(op))
+    }
+}

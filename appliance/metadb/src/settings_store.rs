@@ -1,0 +1,30 @@
+//! Settings of the appliance that all instances share: small documents by name.
+
+use bson::{Document, doc};
+
+use crate::{MetaDb, MetaError, error::on};
+
+impl MetaDb {
+    /// A setting. None: never set.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn appliance_setting(&self, name: &str) -> Result<Option<Document>, MetaError> {
+        let found: Option<Document> =
+            self.of("settings").find_one(doc! { "_id": name }).await.map_err(on("read a setting"))?;
+        Ok(found.and_then(|mut doc| match doc.remove("value") {
+            Some(bson::Bson::Document(value)) => Some(value),
+            _ => None,
+        }))
+    }
+
+    /// Sets a setting.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn put_appliance_setting(&self, name: &str, value: Document) -> Result<(), MetaError> {
+        let update = doc! { "$set": { "value": value } };
+        let done = self.of::<Document>("settings").update_one(doc! { "_id": name }, update).upsert(true).await;
+        done.map(|_| ()).map_err(on("store a setting"))
+    }
+}
