@@ -44,7 +44,8 @@ impl Client {
             .read_timeout(Duration::from_secs(ANSWER_SECONDS_MAX));
         if let Some(ca) = ca {
             let pem = std::fs::read(ca).with_context(|| format!("read the CA certificate {}", ca.display()))?;
-            let certificate = Certificate::from_pem(&pem).with_context(|| format!("{} holds no certificate", ca.display()))?;
+            let certificate =
+                Certificate::from_pem(&pem).with_context(|| format!("{} holds no certificate", ca.display()))?;
             builder = builder.tls_certs_only([certificate]);
         }
         Ok(Self { http: builder.build().context("set up HTTP")?, base, key })

@@ -19,10 +19,6 @@ impl Output {
         Self { json }
     }
 
-    pub(crate) const fn json(&self) -> bool {
-        self.json
-    }
-
     /// One JSON value, or what `text` makes of it for people.
     pub(crate) fn value(&self, value: &Value, text: impl FnOnce(&Value) -> String) {
         if self.json { line(&value.to_string()) } else { line(text(value).trim_end()) }

@@ -19,7 +19,8 @@ pub(crate) async fn run(command: BackupsCommand, client: &Client, output: &Outpu
     let (backup, verb, body) = match command {
         BackupsCommand::List { group } => {
             output.value(&client.get(&["groups", &group, "backups"]).await?, |value| {
-                let row = |b: &Value| vec![field(b, "rs"), field(b, "state"), field(b, "lagSeconds"), field(b, "lastError")];
+                let row =
+                    |b: &Value| vec![field(b, "rs"), field(b, "state"), field(b, "lagSeconds"), field(b, "lastError")];
                 table(&["rs", "state", "lag s", "last error"], &items(value).iter().map(row).collect::<Vec<_>>())
             });
             return Ok(());
@@ -29,7 +30,9 @@ pub(crate) async fn run(command: BackupsCommand, client: &Client, output: &Outpu
             return Ok(());
         }
         BackupsCommand::Start { backup, label, wait } => {
-            let answer = client.post(&["groups", &backup.group, "backups", &backup.rs, "start"], json!({"daemonLabels": label})).await?;
+            let answer = client
+                .post(&["groups", &backup.group, "backups", &backup.rs, "start"], json!({"daemonLabels": label}))
+                .await?;
             let answer = if wait { wait_active(client, &backup, output).await? } else { answer };
             output.value(&answer, show);
             return Ok(());
@@ -66,14 +69,17 @@ async fn wait_active(client: &Client, backup: &Backup, output: &Output) -> anyho
 fn progress(value: &Value) -> String {
     let progress = &value["progress"];
     match (progress["done"].as_u64(), progress["total"].as_u64()) {
-        (Some(done), Some(total)) if total > 0 => format!(", {} % of {total} {}", 100 * done.min(total) / total, field(progress, "unit")),
+        (Some(done), Some(total)) if total > 0 => {
+            format!(", {} % of {total} {}", 100 * done.min(total) / total, field(progress, "unit"))
+        }
         (Some(done), _) => format!(", {done} {}", field(progress, "unit")),
         _ => String::new(),
     }
 }
 
 fn show(value: &Value) -> String {
-    let mut text = format!("state      {}\nphase      {}{}", field(value, "state"), field(value, "phase"), progress(value));
+    let mut text =
+        format!("state      {}\nphase      {}{}", field(value, "state"), field(value, "phase"), progress(value));
     text += &format!("\nhead       {}\nlag        {} s", optime(&value["headOptime"]), field(value, "lagSeconds"));
     for range in items(&value["ranges"]) {
         text += &format!("\nrestorable {} .. {}", optime(&range["from"]), optime(&range["to"]));

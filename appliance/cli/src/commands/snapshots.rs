@@ -24,7 +24,8 @@ pub(crate) async fn run(command: SnapshotsCommand, client: &Client, output: &Out
         SnapshotsCommand::List { backup } => output.value(&client.get(&below(&backup, &[])).await?, show),
         SnapshotsCommand::Take { backup, label, pin, wait } => {
             let asked = client.post(&below(&backup, &[]), json!({"label": label, "pin": pin})).await?;
-            let answer = if wait { wait_taken(client, &backup, &field(&asked, "request"), output).await? } else { asked };
+            let answer =
+                if wait { wait_taken(client, &backup, &field(&asked, "request"), output).await? } else { asked };
             output.value(&answer, |value| match value.get("id") {
                 Some(_) => show(&Value::Array(vec![value.clone()])),
                 None => format!("asked for (request {})", field(value, "request")),

@@ -44,7 +44,9 @@ fn compare(list: &[u8], dir: &Path) -> anyhow::Result<usize> {
             bail!("{path} has {found} bytes, {size} were expected: the restore is damaged");
         }
         let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(&file).with_context(|| format!("read {path}"))?).with_context(|| format!("read {path}"))?;
+        hasher
+            .update_reader(File::open(&file).with_context(|| format!("read {path}"))?)
+            .with_context(|| format!("read {path}"))?;
         if hasher.finalize().to_hex().as_str() != sum {
             bail!("{path} differs from what the appliance stored: the restore is damaged");
         }

@@ -65,8 +65,10 @@ impl Read for Source {
 /// The folder must be new or empty: nothing of anybody's is overwritten.
 pub(super) fn check_target(to: &Path) -> anyhow::Result<()> {
     match fs::read_dir(to) {
-        Ok(mut entries) if entries.next().is_some() => bail!("{} is not empty: name a new folder", to.display()),
-        Ok(_) => Ok(()),
+        Ok(mut entries) => match entries.next() {
+            Some(_) => bail!("{} is not empty: name a new folder", to.display()),
+            None => Ok(()),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(|| format!("look into {}", to.display())),
     }
@@ -103,7 +105,8 @@ fn unpack_tar(reader: impl Read, to: &Path) -> anyhow::Result<()> {
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent).with_context(what)?;
                 }
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).with_context(what)?;
+                let mut file =
+                    OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).with_context(what)?;
                 copy_sparse(&mut entry, &mut file).with_context(what)?;
             }
             other => bail!("{} is of a kind that a restore never holds ({other:?})", name.display()),

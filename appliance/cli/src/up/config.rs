@@ -64,7 +64,13 @@ fn table(layout: &Layout, ports: &Ports, programs: &Programs, uri: &str) -> Tabl
 
 pub(super) fn init_arguments(layout: &Layout) -> Vec<String> {
     let path = |p: std::path::PathBuf| p.to_string_lossy().into_owned();
-    vec!["init".into(), "--config".into(), path(layout.config_file()), "--admin-key-file".into(), path(layout.admin_key())]
+    vec![
+        "init".into(),
+        "--config".into(),
+        path(layout.config_file()),
+        "--admin-key-file".into(),
+        path(layout.admin_key()),
+    ]
 }
 
 /// The parts, in the order in which they are started.

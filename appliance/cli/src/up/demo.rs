@@ -8,7 +8,14 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{layout::Layout, ports::Ports, programs::Programs, ready::Ready, shop, supervisor::{self, Service}};
+use super::{
+    layout::Layout,
+    ports::Ports,
+    programs::Programs,
+    ready::Ready,
+    shop,
+    supervisor::{self, Service},
+};
 use crate::{
     client::{Client, Refused},
     output::{Output, field},

@@ -22,7 +22,8 @@ impl Layout {
     pub(super) fn create(dir: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         let dir = dir.canonicalize().with_context(|| format!("look at {}", dir.display()))?;
-        fs::set_permissions(&dir, Permissions::from_mode(0o700)).with_context(|| format!("protect {}", dir.display()))?;
+        fs::set_permissions(&dir, Permissions::from_mode(0o700))
+            .with_context(|| format!("protect {}", dir.display()))?;
         let layout = Self { dir };
         for name in ["data", "db", "daemon", "logs", "run"] {
             let path = layout.dir.join(name);

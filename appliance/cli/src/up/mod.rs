@@ -34,6 +34,7 @@ const SERVE_WAIT_MAX: Duration = Duration::from_secs(180);
 const STOP_WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(args: UpArgs, dir: Option<PathBuf>, output: &Output) -> anyhow::Result<()> {
+    holdfast_service::logging::init();
     let programs = Programs::find(args.mongod.as_deref())?;
     let layout = Layout::create(&dir.unwrap_or_else(|| PathBuf::from(DEFAULT_DIR)))?;
     let _lock = layout.lock()?;
@@ -73,7 +74,9 @@ async fn start(
     let ready = Ready::new(layout.ready_file());
     let uri = embedded::start(programs, layout, ports, stop, tasks, &ready).await?;
     config::write(layout, ports, programs, &uri)?;
-    programs::run_once(&programs.app, &config::init_arguments(layout), &layout.log("init")).await.context("prepare the databases")?;
+    programs::run_once(&programs.app, &config::init_arguments(layout), &layout.log("init"))
+        .await
+        .context("prepare the databases")?;
     let services = config::services(layout, ports, programs);
     for service in services {
         let name = service.name.clone();
@@ -89,10 +92,15 @@ async fn start(
         "webUrl": web, "ingestUrl": ingest, "caFile": layout.ca_file(), "adminKey": key, "mongoUri": uri,
         "debugPorts": ports.debug(), "killPorts": ports.kill(), "heads": ports.heads,
     }))?;
-    output.say(&format!("Holdfast is ready: {web} (API), {ingest} (agents)\n  holdfast --dir {} groups list", layout.dir().display()));
+    output.say(&format!(
+        "Holdfast is ready: {web} (API), {ingest} (agents)\n  holdfast --dir {} groups list",
+        layout.dir().display()
+    ));
     if args.demo {
         let client = Client::new(&web, key, Some(&layout.ca_file()))?;
-        demo::start(&demo::Demo { programs, layout, ports, stop, tasks, ready: &ready, client: &client, output }).await.context("start the demo")?;
+        demo::start(&demo::Demo { programs, layout, ports, stop, tasks, ready: &ready, client: &client, output })
+            .await
+            .context("start the demo")?;
     }
     Ok(())
 }

@@ -49,7 +49,9 @@ impl Ports {
         for (asked, port) in [(args.web_port, &mut ports.web), (args.ingest_port, &mut ports.ingest)] {
             *port = asked.unwrap_or(*port);
             if !is_free(*port) {
-                bail!("port {port} is in use: stop what listens there, or name another with --web-port or --ingest-port");
+                bail!(
+                    "port {port} is in use: stop what listens there, or name another with --web-port or --ingest-port"
+                );
             }
         }
         if let Some(first) = args.heads_port {

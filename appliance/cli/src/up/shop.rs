@@ -65,51 +65,71 @@ async fn stock_up(db: &Database) -> mongodb::error::Result<()> {
     }
     let words = ["kelp", "limpet", "barnacle", "anchor", "reef", "tide", "harbour", "mussel"];
     let name = |n: i32| format!("{} {n}", words[usize::try_from(n).unwrap_or(0) % words.len()]);
-    products.insert_many((0..PRODUCTS).map(|n| doc! {"_id": n, "name": name(n), "price": 100 + n, "stock": 1_000_000_i64})).await?;
-    let customers = (0..CUSTOMERS).map(|n| doc! {"_id": n, "name": format!("customer {n}"), "email": format!("c{n}@example.com"), "orders": 0});
+    products
+        .insert_many((0..PRODUCTS).map(|n| doc! {"_id": n, "name": name(n), "price": 100 + n, "stock": 1_000_000_i64}))
+        .await?;
+    let customers = (0..CUSTOMERS)
+        .map(|n| doc! {"_id": n, "name": format!("customer {n}"), "email": format!("c{n}@example.com"), "orders": 0});
     db.collection::<Document>("customers").insert_many(customers).await?;
-    let index = mongodb::IndexModel::builder().keys(doc! {"email": 1}).options(mongodb::options::IndexOptions::builder().unique(true).build()).build();
+    let index = mongodb::IndexModel::builder()
+        .keys(doc! {"email": 1})
+        .options(mongodb::options::IndexOptions::builder().unique(true).build())
+        .build();
     db.collection::<Document>("customers").create_index(index).await?;
     let orders = mongodb::IndexModel::builder().keys(doc! {"customer": 1, "at": -1}).build();
     db.collection::<Document>("orders").create_index(orders).await?;
-    db.create_collection("visits").timeseries(TimeseriesOptions::builder().time_field("at").meta_field(Some("page".to_owned())).build()).await?;
+    db.create_collection("visits")
+        .timeseries(TimeseriesOptions::builder().time_field("at").meta_field(Some("page".to_owned())).build())
+        .await?;
     db.create_collection("log").capped(true).size(4 << 20).await?;
     db.create_collection("carts").await
 }
 
 async fn order(client: &Client, db: &Database, rng: &mut StdRng) -> mongodb::error::Result<()> {
-    let (customer, product, count) = (rng.random_range(0..CUSTOMERS), rng.random_range(0..PRODUCTS), rng.random_range(1..5));
+    let (customer, product, count) =
+        (rng.random_range(0..CUSTOMERS), rng.random_range(0..PRODUCTS), rng.random_range(1..5));
     let mut session = client.start_session().await?;
     session.start_transaction().await?;
     let stock = doc! {"$inc": {"stock": -i64::from(count)}};
     db.collection::<Document>("products").update_one(doc! {"_id": product}, stock).session(&mut session).await?;
     let order = doc! {"customer": customer, "product": product, "count": count, "at": DateTime::now(), "state": "new"};
     db.collection::<Document>("orders").insert_one(order).session(&mut session).await?;
-    db.collection::<Document>("customers").update_one(doc! {"_id": customer}, doc! {"$inc": {"orders": 1}}).session(&mut session).await?;
+    db.collection::<Document>("customers")
+        .update_one(doc! {"_id": customer}, doc! {"$inc": {"orders": 1}})
+        .session(&mut session)
+        .await?;
     session.commit_transaction().await
 }
 
 async fn cart(db: &Database, rng: &mut StdRng) -> mongodb::error::Result<()> {
     let line = doc! {"product": rng.random_range(0..PRODUCTS), "count": rng.random_range(1..9)};
     let change = doc! {"$push": {"lines": line}, "$set": {"at": DateTime::now()}};
-    db.collection::<Document>("carts").update_one(doc! {"_id": rng.random_range(0..CUSTOMERS)}, change).upsert(true).await?;
+    db.collection::<Document>("carts")
+        .update_one(doc! {"_id": rng.random_range(0..CUSTOMERS)}, change)
+        .upsert(true)
+        .await?;
     Ok(())
 }
 
 async fn abandon(db: &Database, rng: &mut StdRng) -> mongodb::error::Result<()> {
-    let gone = db.collection::<Document>("carts").find_one_and_delete(doc! {"_id": rng.random_range(0..CUSTOMERS)}).await?;
-    db.collection::<Document>("log").insert_one(doc! {"at": DateTime::now(), "what": "abandoned", "cart": gone.is_some()}).await?;
+    let gone =
+        db.collection::<Document>("carts").find_one_and_delete(doc! {"_id": rng.random_range(0..CUSTOMERS)}).await?;
+    db.collection::<Document>("log")
+        .insert_one(doc! {"at": DateTime::now(), "what": "abandoned", "cart": gone.is_some()})
+        .await?;
     Ok(())
 }
 
 async fn visit(db: &Database, rng: &mut StdRng) -> mongodb::error::Result<()> {
-    let visits = (0..5).map(|_| doc! {"at": DateTime::now(), "page": rng.random_range(0..20), "ms": rng.random_range(1..900)});
+    let visits =
+        (0..5).map(|_| doc! {"at": DateTime::now(), "page": rng.random_range(0..20), "ms": rng.random_range(1..900)});
     db.collection::<Document>("visits").insert_many(visits.collect::<Vec<_>>()).await?;
     Ok(())
 }
 
 async fn reprice(db: &Database, rng: &mut StdRng) -> mongodb::error::Result<()> {
-    let change = vec![doc! {"$set": {"price": {"$add": ["$price", rng.random_range(-3..4)]}, "repriced": DateTime::now()}}];
+    let change =
+        vec![doc! {"$set": {"price": {"$add": ["$price", rng.random_range(-3..4)]}, "repriced": DateTime::now()}}];
     db.collection::<Document>("products").update_one(doc! {"_id": rng.random_range(0..PRODUCTS)}, change).await?;
     Ok(())
 }

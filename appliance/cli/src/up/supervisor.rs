@@ -73,7 +73,12 @@ pub(super) fn supervise(service: Service, stop: CancellationToken, tasks: &TaskT
 }
 
 /// One life of the process.
-async fn live(service: &Service, stop: &CancellationToken, ready: &Ready, serving: &watch::Sender<bool>) -> anyhow::Result<()> {
+async fn live(
+    service: &Service,
+    stop: &CancellationToken,
+    ready: &Ready,
+    serving: &watch::Sender<bool>,
+) -> anyhow::Result<()> {
     if let Some(file) = &service.ready_file {
         std::fs::remove_file(file).ok();
     }
