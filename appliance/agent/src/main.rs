@@ -1,0 +1,175 @@
+//! `holdfast-agent`: the command line.
+
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+use holdfast_agent::{RunOptions, SPOOL_BYTES_MAX_DEFAULT, backup};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Backs up MongoDB replica sets to a Holdfast appliance.
+#[derive(Parser)]
+#[command(name = "holdfast-agent", version)]
+struct Arguments {
+    /// What is logged: error, warn, info, debug, or a filter such as `info,holdfast_agent=debug`.
+    #[arg(long, global = true, default_value = "info", env = "HOLDFAST_LOG")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the agent until it is stopped (SIGTERM, Ctrl-C).
+    Run(RunArguments),
+    /// Creates the least-privileged role and a user that has it, or brings both up to date.
+    Role {
+        /// Connection string of an administrator.
+        #[arg(long)]
+        mongodb: String,
+        /// Name of the user.
+        #[arg(long)]
+        user: String,
+        /// File with the user's password in its first line.
+        #[arg(long)]
+        password_file: PathBuf,
+    },
+    /// Checks that everything that backing up needs is allowed; exit status 1 when something is not.
+    Check {
+        /// Connection string of the agent's user.
+        #[arg(long)]
+        mongodb: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct RunArguments {
+    /// URL of the appliance's ingest; later starts know it.
+    #[arg(long)]
+    server: Option<String>,
+    /// Enrolment token; needed at the first start only.
+    #[arg(long, env = "HOLDFAST_ENROLL", hide_env_values = true)]
+    enroll: Option<String>,
+    /// State directory of this agent.
+    #[arg(long)]
+    state: PathBuf,
+    /// Run only one part.
+    #[arg(long)]
+    only: Option<Part>,
+    /// Connection string that stays with the agent; may be given more than once, one per replica set.
+    #[arg(long)]
+    mongodb: Vec<String>,
+    /// File with such connection strings, one a line.
+    #[arg(long)]
+    mongodb_file: Option<PathBuf>,
+    /// HTTP proxy on the way to the appliance, `http://[user:password@]host:port`; else the variable HTTPS_PROXY.
+    #[arg(long)]
+    proxy: Option<String>,
+    /// Megabytes that may wait on disk for each replica set while no server answers.
+    #[arg(long, default_value_t = SPOOL_BYTES_MAX_DEFAULT >> 20)]
+    spool_mb: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Backup,
+    Monitoring,
+}
+
+fn main() -> ExitCode {
+    holdfast_agent::bound_allocator();
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_new(&arguments.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(8).enable_all().build();
+    let done = runtime.context("cannot start").and_then(|runtime| runtime.block_on(command(arguments.command)));
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("holdfast-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn command(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(arguments) => run(arguments).await.map(|()| ExitCode::SUCCESS),
+        Command::Role { mongodb, user, password_file } => role(&mongodb, &user, &password_file).await,
+        Command::Check { mongodb } => check(&mongodb).await,
+    }
+}
+
+async fn run(arguments: RunArguments) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        arguments.only != Some(Part::Monitoring),
+        "this release has no monitoring part: run the agent without --only, or with --only backup"
+    );
+    let mut mongodb = arguments.mongodb;
+    if let Some(path) = &arguments.mongodb_file {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        mongodb.extend(lines.map(str::to_owned));
+    }
+    let cancel = CancellationToken::new();
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    let options = RunOptions {
+        server: arguments.server,
+        enroll: arguments.enroll,
+        state_dir: arguments.state,
+        mongodb,
+        proxy: arguments.proxy,
+        spool_bytes_max: arguments.spool_mb << 20,
+    };
+    holdfast_agent::run(options, cancel).await
+}
+
+async fn role(uri: &str, user: &str, password_file: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let text =
+        std::fs::read_to_string(password_file).with_context(|| format!("cannot read {}", password_file.display()))?;
+    let password = text.lines().next().unwrap_or_default().trim();
+    anyhow::ensure!(!password.is_empty(), "{} holds no password", password_file.display());
+    let client = mongodb::Client::with_uri_str(uri).await.context("cannot use the connection string")?;
+    backup::create_role_and_user(&client, user, password).await.context("cannot create the role and the user")?;
+    println!("The user {user} (database admin) has the role {} now.", backup::ROLE);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(uri: &str) -> anyhow::Result<ExitCode> {
+    let client = mongodb::Client::with_uri_str(uri).await.context("cannot use the connection string")?;
+    let hello = client.database("admin").run_command(bson::doc! { "hello": 1 }).await;
+    hello.context("no member of the deployment answers")?;
+    let checks = backup::check(&client).await;
+    for check in &checks {
+        match &check.error {
+            None => println!("ok       {}", check.need),
+            Some(error) => println!("MISSING  {}: {error}", check.need),
+        }
+    }
+    let missing = checks.iter().filter(|check| !check.granted).count();
+    if missing == 0 {
+        println!("Everything that backing up needs is allowed.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{missing} of {} needs are not met. `holdfast-agent role` creates a user that has what is needed.",
+        checks.len()
+    );
+    Ok(ExitCode::FAILURE)
+}
