@@ -68,11 +68,17 @@ impl Shelf {
     }
 }
 
+/// The open database. Each rebuild uses a folder of the next number, because readers may still be inside the broken one.
+struct Current {
+    db: Arc<DB>,
+    generation: u64,
+}
+
 /// See the module.
 pub(crate) struct Cache {
     options: CacheOptions,
-    /// `None` only while (or after) a rebuild failed: then the cache is off.
-    db: RwLock<Option<Arc<DB>>>,
+    /// `None` only after a rebuild failed: then the cache is off.
+    db: RwLock<Option<Current>>,
     hits: AtomicU64,
     misses: AtomicU64,
     bad: AtomicU64,
@@ -85,19 +91,26 @@ impl Cache {
         if options.bytes < CACHE_BYTES_MIN {
             return Err(OpenError::Options("the cache needs at least 16 MiB"));
         }
+        let mut generations = generations(&options.path);
+        let mut generation = generations.pop().unwrap_or(0);
         let mut rebuilds = 0;
-        let db = match open_db(&options) {
+        let db = match open_db(&options, generation) {
             Ok(db) => db,
             Err(error) if is_locked(&error) => return Err(failed(&options.path, &error)),
             Err(error) => {
                 tracing::warn!(%error, path = %options.path.display(), "the cache does not open: deleting and rebuilding it");
                 rebuilds = 1;
-                recreate(&options).map_err(|error| failed(&options.path, &error))?
+                generations.push(generation);
+                generation += 1;
+                open_db(&options, generation).map_err(|error| failed(&options.path, &error))?
             }
         };
+        for old in generations {
+            let _ = std::fs::remove_dir_all(options.path.join(old.to_string()));
+        }
         Ok(Self {
             options,
-            db: RwLock::new(Some(Arc::new(db))),
+            db: RwLock::new(Some(Current { db: Arc::new(db), generation })),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             bad: AtomicU64::new(0),
@@ -186,7 +199,7 @@ impl Cache {
 
     /// Runs `work`; on corruption the cache is rebuilt, on any other fault the answer is a miss.
     fn read<T>(&self, work: impl FnOnce(&DB) -> Result<Option<T>, rocksdb::Error>) -> Option<T> {
-        let db = self.db.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.db.clone();
         match work(&db) {
             Ok(value) => value,
             Err(error) => {
@@ -202,24 +215,20 @@ impl Cache {
     /// Replaces the database that `broken` is, unless somebody did so already.
     fn rebuild(&self, broken: &Arc<DB>) {
         let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
-        if !slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, broken)) {
+        let Some(generation) = slot.as_ref().filter(|current| Arc::ptr_eq(&current.db, broken)).map(|it| it.generation)
+        else {
             return;
-        }
-        *slot = None;
+        };
         self.rebuilds.fetch_add(1, Relaxed);
-        // Others may still be inside a read of the broken one; its files may go, its lock may not: then the cache stays off until the
-        // next start, which finds no files and creates it.
+        *slot = match open_db(&self.options, generation + 1) {
+            Ok(db) => Some(Current { db: Arc::new(db), generation: generation + 1 }),
+            Err(error) => {
+                tracing::error!(%error, "the cache could not be rebuilt and is off");
+                None
+            }
+        };
         broken.cancel_all_background_work(true);
-        let sibling = self.options.path.with_extension(format!("rebuilt-{}", self.rebuilds.load(Relaxed)));
-        let renamed = std::fs::rename(&self.options.path, &sibling);
-        let created = renamed
-            .map_err(|error| error.to_string())
-            .and_then(|()| open_db(&self.options).map_err(|error| error.to_string()));
-        let _ = std::fs::remove_dir_all(&sibling);
-        match created {
-            Ok(db) => *slot = Some(Arc::new(db)),
-            Err(error) => tracing::error!(error, "the cache could not be rebuilt and is off"),
-        }
+        let _ = std::fs::remove_dir_all(self.options.path.join(generation.to_string()));
     }
 }
 
@@ -227,7 +236,7 @@ impl Drop for Cache {
     fn drop(&mut self) {
         // Nothing is logged, so what is in memory goes to disk now or is lost (which costs misses only).
         let slot = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(db) = slot.take() {
+        if let Some(Current { db, .. }) = slot.take() {
             for name in [BLOCKS, NODES, KNOWN] {
                 if let Some(cf) = db.cf_handle(name) {
                     let _ = db.flush_cf(cf);
@@ -252,13 +261,15 @@ fn is_locked(error: &rocksdb::Error) -> bool {
     error.kind() == ErrorKind::IOError && error.as_ref().contains("lock")
 }
 
-fn recreate(options: &CacheOptions) -> Result<DB, rocksdb::Error> {
-    DB::destroy(&Options::default(), &options.path)?;
-    let _ = std::fs::remove_dir_all(&options.path);
-    open_db(options)
+/// Numbers of the folders that are there, ascending.
+fn generations(path: &Path) -> Vec<u64> {
+    let names = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut numbers: Vec<u64> = names.filter_map(|name| name.to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
-fn open_db(options: &CacheOptions) -> Result<DB, rocksdb::Error> {
+fn open_db(options: &CacheOptions, generation: u64) -> Result<DB, rocksdb::Error> {
     // Shares of the bytes: 12/16 blocks, 3/16 nodes, 1/16 known.
     let shelves = [(BLOCKS, 12), (NODES, 3), (KNOWN, 1)].map(|(name, sixteenths)| {
         let share = options.bytes / 16 * sixteenths;
@@ -286,7 +297,10 @@ fn open_db(options: &CacheOptions) -> Result<DB, rocksdb::Error> {
     db.set_max_open_files(-1);
     db.set_keep_log_file_num(2);
     db.set_max_background_jobs(2);
-    DB::open_cf_descriptors(&db, &options.path, shelves)
+    let path = options.path.join(generation.to_string());
+    // RocksDB creates only the last folder itself; if this fails, so does opening, with a reason.
+    let _ = std::fs::create_dir_all(&path);
+    DB::open_cf_descriptors(&db, path, shelves)
 }
 
 #[cfg(test)]
@@ -305,6 +319,13 @@ mod tests {
             .take(len)
             .collect();
         (BlockId::of(&raw), u32::try_from(len).unwrap(), Packer::new(1).unwrap().pack(&raw).unwrap().into())
+    }
+
+    /// Files of the newest generation.
+    fn files(dir: &tempfile::TempDir) -> Vec<PathBuf> {
+        let path = dir.path().join("cache");
+        let newest = path.join(generations(&path).pop().unwrap().to_string());
+        std::fs::read_dir(newest).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
     #[test]
@@ -363,7 +384,7 @@ mod tests {
         drop(cache);
         let mut opener = Opener::new().unwrap();
         // Bytes of the table flipped: found by RocksDB's checksums at the first read, or by our hash.
-        for file in std::fs::read_dir(dir.path().join("cache")).unwrap().map(|entry| entry.unwrap().path()) {
+        for file in files(&dir) {
             if file.extension().is_some_and(|ext| ext == "sst") {
                 let mut bytes = std::fs::read(&file).unwrap();
                 for byte in bytes.iter_mut().take(900) {
@@ -379,7 +400,7 @@ mod tests {
         assert!(cache.get(Shelf::Blocks, &mut opener, kept.0).is_some(), "works again");
         drop(cache);
         // The manifest destroyed: found when opening.
-        for file in std::fs::read_dir(dir.path().join("cache")).unwrap().map(|entry| entry.unwrap().path()) {
+        for file in files(&dir) {
             if file.file_name().unwrap().to_string_lossy().starts_with("MANIFEST") {
                 std::fs::write(&file, b"garbage").unwrap();
             }

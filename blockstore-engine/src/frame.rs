@@ -97,7 +97,7 @@ mod tests {
 
         #[test]
         fn flipped_or_torn_frames_are_refused(seed in any::<u64>(), at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<prop::sample::Index>()) {
-            let raw: Vec<u8> = (0..70_000u64).flat_map(|i| (i / 7 ^ seed).to_le_bytes()).take(65_536).collect();
+            let raw: Vec<u8> = (0..70_000u64).flat_map(|i| ((i / 7) ^ seed).to_le_bytes()).take(65_536).collect();
             let (id, len, frame) = packed(&raw);
             let mut flipped = frame.clone();
             let place = at.index(frame.len());

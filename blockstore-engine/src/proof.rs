@@ -12,6 +12,7 @@ use crate::error::{ReadError, StoreFault};
 use crate::frame::{Opener, checksum};
 use crate::id::{BlockId, PayloadAt, RootId};
 use crate::reader::{BadBlock, FETCH_IDS_MAX, Payload, VerifyReport};
+use crate::store::Row;
 use crate::txn::{Causal, retrying};
 
 /// What [`crate::Blockstore::verify_new`] found.
@@ -77,7 +78,7 @@ pub(crate) async fn verify_new(engine: &Arc<Engine>, writer: RootId) -> Result<N
         let rows = engine.store.rows(&mut session, &ids).await?;
         for one in checked {
             match rows.get(&one.id) {
-                Some(Some(row)) if row.at == one.at => match one.fault {
+                Some(Row::Good(row)) if row.at == one.at => match one.fault {
                     None if row.raw_len == one.raw_len && row.frame_len == one.frame_len => {
                         report.blocks += 1;
                         report.raw_bytes += u64::from(one.raw_len);
@@ -85,7 +86,7 @@ pub(crate) async fn verify_new(engine: &Arc<Engine>, writer: RootId) -> Result<N
                     }
                     fault => faults.push(bad(one.id, fault.unwrap_or("lengths differ from the index"))),
                 },
-                Some(None) => faults.push(bad(one.id, "its row in the index does not decode")),
+                Some(Row::Broken { .. }) => faults.push(bad(one.id, "its row in the index does not decode")),
                 _ => report.orphans += 1,
             }
         }

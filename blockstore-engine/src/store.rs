@@ -51,6 +51,18 @@ pub(crate) struct BlockRow {
     pub(crate) quarantined: bool,
 }
 
+/// What stands in the index under an id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Row {
+    /// A row that decodes.
+    Good(BlockRow),
+    /// One that does not: stands for its id all the same, so that nobody takes the block for absent.
+    Broken {
+        /// Marked as bad already.
+        quarantined: bool,
+    },
+}
+
 impl BlockRow {
     fn decode(raw: &RawDocument) -> Option<(BlockId, Self)> {
         let id = BlockId::from_slice(raw.get_binary("_id").ok()?.bytes)?;
@@ -157,7 +169,7 @@ impl Store {
         &self,
         session: &mut ClientSession,
         ids: &[BlockId],
-    ) -> Result<HashMap<BlockId, Option<BlockRow>>, StoreFault> {
+    ) -> Result<HashMap<BlockId, Row>, StoreFault> {
         debug_assert!(ids.len() <= LOOKUP_IDS_MAX);
         let filter = doc! { "_id": { "$in": ids.iter().map(|id| id.to_bson()).collect::<Vec<_>>() } };
         retrying!("looking blocks up", async {
@@ -165,14 +177,11 @@ impl Store {
             let mut cursor = self.blocks.find(filter.clone()).session(&mut *session).await?;
             while cursor.advance(&mut *session).await? {
                 let raw = cursor.current();
-                match BlockRow::decode(raw) {
-                    Some((id, row)) => found.insert(id, Some(row)),
-                    // A row that does not decode stands for its id all the same, so that nobody takes the block for absent.
-                    None => match raw.get_binary("_id").ok().and_then(|id| BlockId::from_slice(id.bytes)) {
-                        Some(id) => found.insert(id, None),
-                        None => None,
-                    },
-                };
+                if let Some((id, row)) = BlockRow::decode(raw) {
+                    found.insert(id, Row::Good(row));
+                } else if let Some(id) = raw.get_binary("_id").ok().and_then(|id| BlockId::from_slice(id.bytes)) {
+                    found.insert(id, Row::Broken { quarantined: matches!(raw.get("q"), Ok(Some(_))) });
+                }
             }
             Ok(found)
         })

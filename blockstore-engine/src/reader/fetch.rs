@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::{ReadError, StoreFault};
 use crate::frame::{Opener, checksum};
 use crate::id::{BlockId, PayloadAt};
-use crate::store::{BlockRow, LOOKUP_IDS_MAX, Store};
+use crate::store::{BlockRow, LOOKUP_IDS_MAX, Row, Store};
 use crate::txn::{Causal, retrying};
 
 /// Payloads asked for in one query, at most: 8 MiB of blocks of the default size.
@@ -111,10 +111,10 @@ pub(crate) async fn frames(
             let mut places = HashMap::with_capacity(rows.len());
             for (id, row) in rows {
                 match row {
-                    Some(row) => {
+                    Row::Good(row) => {
                         places.insert(row.at, (id, row));
                     }
-                    None => {
+                    Row::Broken { .. } => {
                         all.insert(id, Err(ReadError::BadBlock { id, reason: "its row in the index does not decode" }));
                     }
                 }
@@ -204,7 +204,9 @@ pub(crate) async fn frame_lengths(engine: &Engine, causal: &Causal, ids: &[Block
     let mut lengths = HashMap::with_capacity(ids.len());
     for chunk in unique(ids).chunks(LOOKUP_IDS_MAX) {
         for (id, row) in engine.store.rows(&mut session, chunk).await? {
-            let row = row.ok_or(ReadError::BadBlock { id, reason: "its row in the index does not decode" })?;
+            let Row::Good(row) = row else {
+                return Err(ReadError::BadBlock { id, reason: "its row in the index does not decode" });
+            };
             lengths.insert(id, row.frame_len);
         }
     }

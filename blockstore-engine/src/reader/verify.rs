@@ -75,10 +75,13 @@ impl VerifyReport {
 /// (index of the file, the block, its raw length; a node's is not checked here)
 type Piece = (Option<usize>, BlockId, Option<u64>);
 
+/// Per block: index of its file, and its raw length or what is wrong with it.
+type Results = Vec<(Option<usize>, Result<u64, ReadError>)>;
+
 struct Job {
     reader: SnapshotReader,
     report: VerifyReport,
-    tasks: JoinSet<Result<Vec<(Option<usize>, Result<u64, ReadError>)>, ReadError>>,
+    tasks: JoinSet<Result<Results, ReadError>>,
     batch: Vec<Piece>,
     batch_bytes: u64,
     paths: Vec<String>,
@@ -194,10 +197,7 @@ impl Job {
     }
 }
 
-async fn check(
-    reader: SnapshotReader,
-    batch: Vec<Piece>,
-) -> Result<Vec<(Option<usize>, Result<u64, ReadError>)>, ReadError> {
+async fn check(reader: SnapshotReader, batch: Vec<Piece>) -> Result<Results, ReadError> {
     let ids: Vec<_> = batch.iter().map(|(_, id, _)| *id).collect();
     let mut found = reader.fetch(&ids, From::Database).await?;
     let mut results = Vec::with_capacity(batch.len());

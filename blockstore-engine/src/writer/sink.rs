@@ -17,10 +17,10 @@ use tokio::task::JoinSet;
 
 use super::Shared;
 use crate::cache::Shelf;
-use crate::error::{ReadError, StoreFault, WriteError};
+use crate::error::{StoreFault, WriteError};
 use crate::frame::{Packer, checksum};
 use crate::id::{BlockId, PayloadAt};
-use crate::store::{BlockRow, LOOKUP_IDS_MAX};
+use crate::store::{BlockRow, LOOKUP_IDS_MAX, Row};
 use crate::txn::{Abort, is_duplicate, retrying, transaction};
 
 /// Raw bytes in one batch (and one block more).
@@ -136,13 +136,16 @@ impl Sink {
     }
 }
 
+/// A bad block's old place; `None` when its row does not tell.
+type Replaced = Option<PayloadAt>;
+
 /// What the index says about a block.
 enum Fate {
     /// Stored, and claimed for our epoch.
     Stored(PayloadAt),
     Missing,
     /// There, but bad: to be replaced.
-    Bad(PayloadAt),
+    Bad(Replaced),
 }
 
 /// A block on its way into the store.
@@ -152,7 +155,7 @@ struct Packed {
     payload: Option<RawDocumentBuf>,
     frame: Bytes,
     is_node: bool,
-    replaces: Option<PayloadAt>,
+    replaces: Option<Replaced>,
 }
 
 async fn settle(shared: &Arc<Shared>, batch: Vec<Candidate>) -> Result<Vec<BlockId>, WriteError> {
@@ -213,12 +216,16 @@ async fn fates(
         for id in open {
             match rows.get(&id) {
                 None => fates.insert(id, Fate::Missing),
-                Some(None) => {
-                    return Err(ReadError::BadBlock { id, reason: "its row in the index does not decode" }.into());
+                Some(Row::Broken { quarantined }) => {
+                    if !quarantined {
+                        tracing::warn!(%id, "the row of a block does not decode: it is stored anew");
+                        shared.engine.store.quarantine(&[id]).await?;
+                    }
+                    fates.insert(id, Fate::Bad(None))
                 }
-                Some(Some(row)) if row.quarantined => fates.insert(id, Fate::Bad(row.at)),
-                Some(Some(row)) if row.epoch >= shared.epoch => fates.insert(id, Fate::Stored(row.at)),
-                Some(Some(_)) => {
+                Some(Row::Good(row)) if row.quarantined => fates.insert(id, Fate::Bad(Some(row.at))),
+                Some(Row::Good(row)) if row.epoch >= shared.epoch => fates.insert(id, Fate::Stored(row.at)),
+                Some(Row::Good(_)) => {
                     unclaimed.push(id);
                     None
                 }
@@ -230,7 +237,7 @@ async fn fates(
         // The answer is only a count: when it is short, the next round reads them again.
         if claim(shared, session, &unclaimed).await? == unclaimed.len() as u64 {
             for id in unclaimed {
-                if let Some(Some(row)) = rows.get(&id) {
+                if let Some(Row::Good(row)) = rows.get(&id) {
                     fates.insert(id, Fate::Stored(row.at));
                 }
             }
@@ -254,7 +261,7 @@ async fn claim(shared: &Shared, session: &mut ClientSession, ids: &[BlockId]) ->
 }
 
 /// Compresses on the worker threads.
-async fn pack(shared: &Arc<Shared>, missing: Vec<(Candidate, Option<PayloadAt>)>) -> Result<Vec<Packed>, WriteError> {
+async fn pack(shared: &Arc<Shared>, missing: Vec<(Candidate, Option<Replaced>)>) -> Result<Vec<Packed>, WriteError> {
     let mut number = shared.next_number.fetch_add(missing.len() as u64, Relaxed);
     let part = missing.len().div_ceil(shared.engine.workers.count()).max(1);
     let (level, writer, epoch) = (shared.engine.options.zstd_level, shared.id, shared.epoch);
@@ -284,7 +291,7 @@ async fn pack(shared: &Arc<Shared>, missing: Vec<(Candidate, Option<PayloadAt>)>
 fn pack_one(
     packer: &mut Packer,
     candidate: Candidate,
-    replaces: Option<PayloadAt>,
+    replaces: Option<Replaced>,
     at: PayloadAt,
     epoch: i64,
 ) -> Result<Packed, WriteError> {
@@ -416,13 +423,22 @@ async fn try_index(shared: &Shared, session: &mut ClientSession, rest: &[Packed]
         }
         for one in rest {
             let Some(old) = one.replaces else { continue };
-            let filter = doc! { "_id": one.id.to_bson(), "at": old.to_bson(), "q": { "$exists": true } };
             let signed = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-            let update = doc! {
-                "$set": { "at": one.row.at.to_bson(), "n": signed(one.row.raw_len), "l": signed(one.row.frame_len) },
-                "$max": { "e": one.row.epoch },
-                "$unset": { "q": "" },
-            };
+            let mut filter = doc! { "_id": one.id.to_bson(), "q": { "$exists": true } };
+            let mut set =
+                doc! { "at": one.row.at.to_bson(), "n": signed(one.row.raw_len), "l": signed(one.row.frame_len) };
+            let mut update = doc! { "$unset": { "q": "" } };
+            match old {
+                Some(old) => {
+                    filter.insert("at", old.to_bson());
+                    update.insert("$max", doc! { "e": one.row.epoch });
+                }
+                // Whatever stands in a row that does not decode is not compared with.
+                None => {
+                    set.insert("e", one.row.epoch);
+                }
+            }
+            update.insert("$set", set);
             if store.blocks.update_one(filter, update).session(&mut *session).await?.matched_count != 1 {
                 return Err(Abort::Refused(Refusal::Taken));
             }
@@ -439,7 +455,7 @@ async fn indexed(shared: &Arc<Shared>, stored: Vec<Packed>) -> Result<(), WriteE
         shared.new_blocks.fetch_add(1, Relaxed);
         shared.new_bytes.fetch_add(u64::from(one.row.raw_len), Relaxed);
         shared.stored_bytes.fetch_add(u64::from(one.row.frame_len), Relaxed);
-        replaced.extend(one.replaces.map(PayloadAt::to_bson));
+        replaced.extend(one.replaces.flatten().map(PayloadAt::to_bson));
         if one.is_node {
             nodes.push((one.id, one.row.raw_len, one.frame));
         }
