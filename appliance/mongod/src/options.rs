@@ -45,7 +45,7 @@ pub struct MongodOptions {
     pub directory_per_db: bool,
     /// Indexes in folders of their own. Fixed like `directory_per_db`.
     pub wired_tiger_directory_for_indexes: bool,
-    /// Size of the oplog in MB (the server's least is 990 but for tests); `None`: the server's default, 5 % of the disk.
+    /// Size of the oplog in MB; `None`: the server's default, 5 % of the disk.
     pub oplog_size_mb: Option<u32>,
     /// `--setParameter` names and values.
     pub params: Vec<(String, String)>,
