@@ -10,7 +10,7 @@ use holdfast_domain::BackupJobId;
 use mongodb::{
     ClientSession, Collection, Database, IndexModel,
     error::Error,
-    options::{Acknowledgment, CollectionOptions, DatabaseOptions, IndexOptions, ReadConcern, WriteConcern},
+    options::{Acknowledgment, DatabaseOptions, IndexOptions, ReadConcern, WriteConcern},
 };
 
 use crate::error::{CODE_DUPLICATE, DatabaseCause, LedgerError, server_code};

@@ -31,6 +31,7 @@ mod db;
 mod error;
 mod frame;
 mod inspect;
+mod parts;
 mod payload;
 mod read;
 mod scans;

@@ -73,6 +73,8 @@ pub enum SyncPhase {
 pub struct SyncInfo {
     /// State.
     pub phase: SyncPhase,
+    /// It was completed; stays true after its slices were dropped. An agent of such a chain only tails.
+    pub complete: bool,
     /// End point so far; final once complete. The head must apply the ledger up to here before its indexes are built.
     pub end: Option<OpTime>,
 }

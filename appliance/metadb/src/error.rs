@@ -98,14 +98,8 @@ pub(crate) fn on(op: &'static str) -> impl Fn(mongodb::error::Error) -> MetaErro
 }
 
 /// A value as BSON.
-pub(crate) fn to_bson<T: serde::Serialize>(op: &'static str, value: &T) -> Result<bson::Bson, MetaError> {
-    // Through a document, because that is the one form in which a cluster time becomes a BSON timestamp.
-    #[derive(serde::Serialize)]
-    struct Wrap<'a, T> {
-        value: &'a T,
-    }
-    let mut doc = bson::serialize_to_document(&Wrap { value }).map_err(|source| MetaError::Form { op, source })?;
-    Ok(doc.remove("value").unwrap_or(bson::Bson::Null))
+pub(crate) fn to_bson<T: serde::Serialize + ?Sized>(op: &'static str, value: &T) -> Result<bson::Bson, MetaError> {
+    bson::serialize_to_bson(value).map_err(|source| MetaError::Form { op, source })
 }
 
 impl Classify for MetaError {
