@@ -1,0 +1,194 @@
+//! Deployments: what shall be looked at, and what agents found.
+//!
+//! The connection string goes in and never comes out: it is sealed before it is stored, only the agent gets it, answers and logs show hosts
+//! alone.
+
+use axum::{Json, extract::State, http::StatusCode};
+use holdfast_domain::DeploymentId;
+use holdfast_metadb::{Deployment, DeploymentState};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    caller::{InGroup, fault},
+    extract::{JsonOf, PathOf},
+    instant::rfc3339_of,
+    problem::{ApiError, Problem},
+    restores::word,
+    state::WebState,
+};
+
+/// Longest connection string, in characters.
+const URI_CHARS_MAX: usize = 8192;
+/// Beginnings of a connection string.
+const SCHEMES: [&str; 2] = ["mongodb://", "mongodb+srv://"];
+
+/// A deployment to look at.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewDeployment {
+    /// Connection string of one member or more, as the agent's machine reaches them.
+    uri: String,
+    /// False: the connection string is not stored, and the agent must have it in its own file.
+    #[serde(default = "yes")]
+    store_credentials: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// A privilege that backing up needs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PrivilegeView {
+    /// What for.
+    need: String,
+    /// Granted.
+    granted: bool,
+    /// The server's words when not.
+    error: Option<String>,
+}
+
+/// A deployment.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeploymentView {
+    /// Id.
+    id: String,
+    /// Name of the replica set, once known.
+    rs: Option<String>,
+    /// Its members, `host:port`; before they are known, the hosts of the connection string.
+    hosts: Vec<String>,
+    /// `discovering`, `found` or `refused`.
+    state: String,
+    /// Why it cannot be backed up, and what to do.
+    refusal: Option<String>,
+    /// What the agent may and may not do there.
+    privileges: Vec<PrivilegeView>,
+    /// Server version.
+    version: Option<String>,
+    /// Bytes of its data files.
+    storage_bytes: Option<u64>,
+    /// The connection string is stored (sealed).
+    credentials_stored: bool,
+    /// Agent that looked.
+    agent: Option<String>,
+    /// When it was added, RFC 3339.
+    created: String,
+}
+
+fn view(deployment: Deployment) -> DeploymentView {
+    let credentials_stored = deployment.uri_sealed().is_some();
+    let source = deployment.source;
+    let privileges = deployment.privileges.into_iter();
+    DeploymentView {
+        id: deployment.id.to_string(),
+        rs: deployment.rs,
+        hosts: deployment.members,
+        state: word(deployment.state),
+        refusal: deployment.refusal,
+        privileges: privileges
+            .map(|p| PrivilegeView { need: p.need, granted: p.granted, error: p.error })
+            .collect(),
+        version: source.as_ref().map(|s| s.version.clone()),
+        storage_bytes: source.as_ref().map(|s| s.storage_bytes),
+        credentials_stored,
+        agent: deployment.agent.map(|id| id.to_string()),
+        created: rfc3339_of(deployment.created),
+    }
+}
+
+/// Adds a deployment: an agent of the group looks at it.
+#[utoipa::path(post, path = "/groups/{group}/deployments", tag = "deployments", request_body = NewDeployment,
+    params(("group" = String, Path, description = "id or name")),
+    responses((status = 202, body = DeploymentView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn add_deployment(
+    State(state): State<WebState>,
+    of: InGroup,
+    JsonOf(new): JsonOf<NewDeployment>,
+) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
+    of.caller.require_admin()?;
+    let hosts = hosts_of(&new.uri)?;
+    let sealed = if new.store_credentials { Some(state.seal_uri(&of.group.id, &new.uri)?) } else { None };
+    let made = state.metadb().create_deployment(&of.group.id, None, hosts.clone(), sealed).await.map_err(fault)?;
+    state.audit(&of.caller, Some(&of.group.id), "deployment added", &hosts.join(",")).await;
+    Ok((StatusCode::ACCEPTED, Json(view(made))))
+}
+
+/// Hosts of a connection string, without credentials. The string itself is in no message.
+fn hosts_of(uri: &str) -> Result<Vec<String>, ApiError> {
+    let bad = |why: &str| ApiError::bad_request(format!("the connection string is refused: {why}"));
+    if uri.len() > URI_CHARS_MAX {
+        return Err(bad("it is too long"));
+    }
+    let rest = SCHEMES.iter().find_map(|scheme| uri.strip_prefix(scheme));
+    let rest = rest.ok_or_else(|| bad("it must begin with mongodb:// or mongodb+srv://"))?;
+    // The driver's own words may quote the string: they are not passed on.
+    mongodb::options::ConnectionString::parse(uri).map_err(|_| bad("the driver does not understand it"))?;
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    let hosts: Vec<String> = hosts.split(',').filter(|h| !h.is_empty()).map(str::to_owned).collect();
+    if hosts.is_empty() { Err(bad("it names no host")) } else { Ok(hosts) }
+}
+
+/// The group's deployments.
+#[utoipa::path(get, path = "/groups/{group}/deployments", tag = "deployments", params(("group" = String, Path, description = "id or name")),
+    responses((status = 200, body = [DeploymentView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list_deployments(
+    State(state): State<WebState>,
+    of: InGroup,
+) -> Result<Json<Vec<DeploymentView>>, ApiError> {
+    let all = state.metadb().deployments(&of.group.id).await.map_err(fault)?;
+    Ok(Json(all.into_iter().map(view).collect()))
+}
+
+/// One deployment.
+#[utoipa::path(get, path = "/groups/{group}/deployments/{deployment}", tag = "deployments",
+    params(("group" = String, Path, description = "id or name"), ("deployment" = String, Path, description = "id")),
+    responses((status = 200, body = DeploymentView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn show_deployment(
+    State(state): State<WebState>,
+    of: InGroup,
+    path: PathOf<(String, DeploymentId)>,
+) -> Result<Json<DeploymentView>, ApiError> {
+    let PathOf((_, id)) = path;
+    let found = state.metadb().deployment(&id).await.map_err(fault)?.filter(|d| d.group == of.group.id);
+    let found = found.ok_or_else(|| ApiError::not_found(format!("the group has no deployment {id}")))?;
+    Ok(Json(view(found)))
+}
+
+/// A deployment that can be backed up, by the name of its replica set.
+pub(crate) async fn found_deployment(state: &WebState, of: &InGroup, rs: &str) -> Result<Deployment, ApiError> {
+    let found = state.metadb().deployment_by_rs(&of.group.id, rs).await.map_err(fault)?;
+    let found = found.ok_or_else(|| {
+        let detail = format!("the group has no deployment {rs:?}: add it with `holdfast deployments add {} URI`", of.group.name);
+        ApiError::not_found(detail)
+    })?;
+    match found.state {
+        DeploymentState::Found => Ok(found),
+        DeploymentState::Discovering => {
+            Err(ApiError::conflict("notDiscovered", format!("no agent has looked at {rs} yet: see that one runs")))
+        }
+        DeploymentState::Refused => {
+            let why = found.refusal.unwrap_or_else(|| "the agent refused it".into());
+            Err(ApiError::refused("refused", format!("{rs} cannot be backed up: {why}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn hosts_without_credentials() {
+        let uri = "mongodb://backup:s3cret%40@a:27017,b:27018/?replicaSet=rs0&authSource=admin";
+        assert_eq!(hosts_of(uri).unwrap(), ["a:27017", "b:27018"]);
+        assert_eq!(hosts_of("mongodb+srv://u:p@cluster.example.com/").unwrap(), ["cluster.example.com"]);
+        for bad in ["", "http://a", "mongodb://", "mongodb://u:secret@a:99999999/?x"] {
+            let error = format!("{:?}", hosts_of(bad).unwrap_err());
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

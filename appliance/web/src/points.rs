@@ -1,0 +1,111 @@
+//! What of a backup job can be restored: its good snapshots, its chains, the ranges of instants.
+//!
+//! Computed from the blockstore's roots and the ledger every time; nothing of it is kept anywhere else, so that it cannot be stale.
+
+use blockstore_engine::{ErrorClass as EngineClass, Purpose, Root};
+use holdfast_domain::{ChainSpan, ErrorClass, Range, SnapshotId, SnapshotPoint, chain_for, ranges};
+use holdfast_ledger::SnapshotMeta;
+use holdfast_metadb::BackupJob;
+
+use crate::{caller::fault, instant::rfc3339, problem::ApiError, state::WebState};
+
+/// A root with what it says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    /// The root.
+    pub(crate) root: Root,
+    /// Its facts.
+    pub(crate) meta: SnapshotMeta,
+}
+
+impl Snapshot {
+    /// Neither in the trash nor in doubt, and a backup.
+    pub(crate) fn is_good(&self) -> bool {
+        self.root.purpose == Purpose::Snapshot && self.root.trashed_at.is_none() && !self.root.quarantined
+    }
+
+    /// As the planner of restores sees it.
+    pub(crate) fn point(&self) -> Result<SnapshotPoint, ApiError> {
+        Ok(SnapshotPoint { id: self.id()?, optime: self.meta.optime, resume: self.meta.resume })
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> Result<SnapshotId, ApiError> {
+        let id = self.root.id.to_string().parse::<SnapshotId>();
+        id.map_err(|error| ApiError::from_class(ErrorClass::Bug, &error))
+    }
+}
+
+/// Everything that decides what can be restored.
+#[derive(Clone, Debug)]
+pub(crate) struct Points {
+    /// All roots of the job that are backups, oldest first, those in the trash too.
+    pub(crate) snapshots: Vec<Snapshot>,
+    /// The good ones.
+    pub(crate) good: Vec<SnapshotPoint>,
+    /// The chains.
+    pub(crate) chains: Vec<ChainSpan>,
+}
+
+/// The engine has its own copy of the classes.
+pub(crate) const fn class_of(class: EngineClass) -> ErrorClass {
+    match class {
+        EngineClass::Retry => ErrorClass::Retry,
+        EngineClass::Operator => ErrorClass::Operator,
+        EngineClass::Caller => ErrorClass::Caller,
+        EngineClass::Corrupt => ErrorClass::Corrupt,
+        EngineClass::Bug => ErrorClass::Bug,
+        EngineClass::Cancelled => ErrorClass::Cancelled,
+    }
+}
+
+impl Points {
+    /// Reads roots and chains of a job.
+    pub(crate) async fn read(state: &WebState, job: &BackupJob) -> Result<Self, ApiError> {
+        let roots = state.blockstore().roots(job.id.as_str()).await;
+        let roots = roots.map_err(|error| ApiError::from_class(class_of(error.class()), &error))?;
+        let mut snapshots = Vec::with_capacity(roots.len());
+        for root in roots {
+            if root.purpose != Purpose::Snapshot {
+                continue;
+            }
+            let meta = SnapshotMeta::decode(&root.meta).map_err(fault)?;
+            snapshots.push(Snapshot { root, meta });
+        }
+        snapshots.sort_by_key(|s| (s.meta.optime.ts, s.root.committed_at));
+        let good = snapshots.iter().filter(|s| s.is_good()).map(Snapshot::point).collect::<Result<_, _>>()?;
+        let chains = state.ledger().chains(&job.id).await.map_err(fault)?;
+        Ok(Self { snapshots, good, chains })
+    }
+
+    /// The restorable ranges.
+    pub(crate) fn ranges(&self) -> Vec<Range> {
+        ranges(&self.good, &self.chains)
+    }
+
+    /// The snapshot from which an instant is served.
+    pub(crate) fn base(&self, at: holdfast_domain::Ts, chain: Option<i64>) -> Option<&Snapshot> {
+        let point = chain_for(at, chain, &self.good, &self.chains)?;
+        self.snapshots.iter().find(|s| s.root.id.to_string() == point.id.as_str())
+    }
+
+    /// A sentence that says what can be restored.
+    pub(crate) fn sentence(&self) -> String {
+        let all = self.ranges();
+        if all.is_empty() {
+            return "nothing can be restored yet: the first snapshot is not complete".into();
+        }
+        /// Ranges named in a sentence; the newest are the interesting ones.
+        const NAMED_MAX: usize = 5;
+        let skipped = all.len().saturating_sub(NAMED_MAX);
+        let named: Vec<String> = all[skipped..]
+            .iter()
+            .map(|r| {
+                let (from, to) = (rfc3339(i64::from(r.from.t)), rfc3339(i64::from(r.to.t)));
+                format!("{from} ({}) to {to} ({})", r.from, r.to)
+            })
+            .collect();
+        let more = if skipped > 0 { format!(", and {skipped} older ranges") } else { String::new() };
+        format!("what can be restored is: {}{more}", named.join("; "))
+    }
+}
