@@ -1,0 +1,150 @@
+//! The daemon as a whole: opens the databases and the head folder, starts the reconcilers, ends them in order.
+//!
+//! Used by the binary, and by tests that run daemons in their own process.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use blockstore_engine::{Blockstore, CacheOptions, EngineOptions};
+use holdfast_ledger::Ledger;
+use holdfast_metadb::{MetaDb, Settings};
+use mongodb::{Client, Database, options::ClientOptions};
+use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    binaries::Binaries,
+    binder,
+    board::Board,
+    context::{BlockstoreHandle, Context, HeadNeeds, LOADING_MAX, PROOFS_MAX, RESTORES_MAX},
+    dbpath,
+    identity::Identity,
+    layout::Layout,
+    ports::{HeadPorts, PortRange},
+    registration, restorer, retention, supervisor,
+};
+
+/// Pause between attempts to reach a database at start.
+const DATABASE_PAUSE: Duration = Duration::from_secs(2);
+/// How long one attempt waits for a server.
+const SERVER_SELECTION: Duration = Duration::from_secs(10);
+
+/// A daemon that runs in this process.
+pub struct Daemon {
+    ctx: Arc<Context>,
+    tasks: JoinSet<()>,
+    _identity: Identity,
+}
+
+impl Daemon {
+    /// Opens everything and starts to work. Waits for the databases as long as it takes; `shutdown` ends that too.
+    ///
+    /// # Errors
+    /// What an operator must put right: settings, folders, binaries, a name in use.
+    pub async fn start(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<Self> {
+        let head_dir = settings.head_dir();
+        let mut identity = Identity::open(&head_dir)?;
+        let layout = Layout::open(&head_dir).with_context(|| format!("head folder {}", head_dir.display()))?;
+        holdfast_mongod::create_keyfile(&layout.keyfile())?;
+        let (named, dir) = (settings.daemon.mongod_binaries.clone(), settings.daemon.mongod_dir.clone());
+        let binaries = tokio::task::spawn_blocking(move || Binaries::find(&named, dir.as_deref())).await?;
+        anyhow::ensure!(!binaries.all().is_empty(), "no mongod was found: set daemon.mongod_dir or daemon.mongod_binaries");
+        let reflink = dbpath::can_reflink(&head_dir);
+        if !reflink {
+            tracing::info!(
+                dir = %head_dir.display(),
+                "this file system cannot share bytes between files (reflink): a head is held while its snapshot is written"
+            );
+        }
+        let app = database(&settings.app_database.uri, &settings.app_database.name).await?;
+        let blocks = database(&settings.blockstore.uri, &settings.blockstore.name).await?;
+        let metadb = wait("open the app database", &shutdown, || MetaDb::open(app.clone())).await?;
+        let ledger = wait("open the ledger", &shutdown, || Ledger::open(blocks.clone())).await?;
+        let cache = CacheOptions { path: layout.cache(), bytes: settings.daemon.block_cache_bytes };
+        let options = EngineOptions { cache: Some(cache), ..EngineOptions::default() };
+        let store = wait("open the blockstore", &shutdown, || Blockstore::open(blocks.clone(), options.clone())).await?;
+        let id = registration::register(&metadb, &settings.daemon, &binaries, identity.id.as_ref()).await?;
+        identity.keep(&id)?;
+        tracing::info!(%id, name = registration::name(&settings.daemon), binaries = %binaries, reflink, "daemon starts");
+        let [first, last] = settings.daemon.restore_ports;
+        let ctx = Arc::new(Context {
+            id,
+            settings: settings.daemon.clone(),
+            metadb,
+            ledger,
+            store: BlockstoreHandle(store),
+            layout,
+            binaries,
+            head_ports: HeadPorts::new(&settings.daemon.head_ports),
+            restore_ports: PortRange::new(first, last),
+            loading: Arc::new(Semaphore::new(LOADING_MAX)),
+            restores: Arc::new(Semaphore::new(RESTORES_MAX)),
+            proofs: Arc::new(Semaphore::new(PROOFS_MAX)),
+            reflink,
+            needs: HeadNeeds::default(),
+            board: Board::default(),
+            shutdown: shutdown.clone(),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(registration::run(Arc::clone(&ctx), shutdown.clone()));
+        tasks.spawn(binder::run(Arc::clone(&ctx), shutdown.clone()));
+        tasks.spawn(supervisor::run(Arc::clone(&ctx), shutdown.clone()));
+        tasks.spawn(restorer::run(Arc::clone(&ctx), shutdown.clone()));
+        tasks.spawn(retention::run(Arc::clone(&ctx), shutdown));
+        Ok(Self { ctx, tasks, _identity: identity })
+    }
+
+    /// What the daemon's tasks share.
+    #[must_use]
+    pub fn context(&self) -> &Arc<Context> {
+        &self.ctx
+    }
+
+    /// Waits until it has ended, which it does after its token was cancelled.
+    pub async fn ended(mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the daemon panicked");
+                self.ctx.shutdown.cancel();
+            }
+        }
+        tracing::info!(id = %self.ctx.id, "daemon ended");
+    }
+
+    /// Ends at once, as a crash would: tasks are dropped where they are, private mongods die with their handles.
+    pub async fn abort(mut self) {
+        self.tasks.shutdown().await;
+        self.ctx.shutdown.cancel();
+    }
+}
+
+async fn database(uri: &str, name: &str) -> anyhow::Result<Database> {
+    let mut options = ClientOptions::parse(uri).await.context("connection string of a database")?;
+    options.app_name = Some("holdfast-daemon".to_owned());
+    options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
+    Ok(Client::with_options(options)?.database(name))
+}
+
+/// Tries until it works, or the daemon shall end.
+async fn wait<T, E: std::error::Error + Send + Sync + 'static, F: Future<Output = Result<T, E>>>(
+    what: &'static str,
+    shutdown: &CancellationToken,
+    open: impl Fn() -> F,
+) -> anyhow::Result<T> {
+    loop {
+        match shutdown.run_until_cancelled(open()).await {
+            None => anyhow::bail!("told to end before the databases answered"),
+            Some(Ok(opened)) => return Ok(opened),
+            Some(Err(error)) => {
+                tracing::warn!(error = crate::chain_of(&error), "{what}; it is tried again");
+                let _ = shutdown.run_until_cancelled(tokio::time::sleep(DATABASE_PAUSE)).await;
+            }
+        }
+    }
+}
+
+/// Where the head folder of these settings lies.
+#[must_use]
+pub fn head_dir(settings: &Settings) -> PathBuf {
+    settings.head_dir()
+}

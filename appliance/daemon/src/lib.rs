@@ -1,0 +1,45 @@
+//! The daemon: heads, snapshots, restores, proofs, retention.
+//!
+//! It takes its work from documents in the app database; no client talks to it. Everything it writes for a job is fenced by the job's lease.
+//!
+//! | module | does |
+//! |---|---|
+//! | `daemon`, `context`, `identity`, `layout` | start, what tasks share, who this is, where things lie |
+//! | `registration`, `binder`, `placement`, `supervisor` | reports itself, binds jobs to daemons, runs a task per bound job |
+//! | `job/` | the driver of one job: load, follow, snapshot, heal, move |
+//! | `head/` | a private mongod that follows an oplog |
+//! | `feed` | the ledger, read ahead |
+//! | `snapshotter`, `restore_info`, `dbpath`, `reflink` | files to snapshots and back |
+//! | `replay`, `proof`, `restorer` | instants: for proofs and restores |
+//! | `retention`, `keep`, `clock_guard` | what is removed, and when nothing is |
+
+pub mod binaries;
+pub mod binder;
+pub mod board;
+pub mod clock_guard;
+pub mod context;
+pub mod daemon;
+pub mod dbpath;
+pub mod error;
+pub mod feed;
+pub mod head;
+pub mod identity;
+pub mod job;
+pub mod keep;
+pub mod layout;
+pub mod placement;
+pub mod ports;
+pub mod proof;
+mod reflink;
+pub mod registration;
+pub mod replay;
+pub mod replay_debt;
+pub mod restore_info;
+pub mod restorer;
+pub mod retention;
+pub mod snapshotter;
+pub mod space;
+pub mod supervisor;
+
+pub use daemon::Daemon;
+pub use error::chain_of;

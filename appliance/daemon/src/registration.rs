@@ -1,0 +1,134 @@
+//! The daemon's own document: who it is, where it listens, how much room its heads have. A reconciler on a timer.
+
+use std::{sync::Arc, time::Duration};
+
+use holdfast_domain::DaemonId;
+use holdfast_metadb::{BackupJobFilter, DaemonBeat, DaemonHead, DaemonSettings, DaemonSpace, MetaDb, MetaError, NewDaemon};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    binaries::Binaries,
+    binder::RELEASE_LABEL,
+    chain_of,
+    context::Context,
+    space,
+};
+
+/// How often the daemon reports, at most; the leases' length sets it where that is shorter.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// A name that someone else reports under is watched this long.
+const WATCH_FOR: Duration = Duration::from_secs(8);
+
+/// Another daemon has this name.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// It reports right now.
+    #[error("a daemon named {0:?} is running elsewhere: give this one a name of its own (daemon.name)")]
+    NameInUse(String),
+    /// The app database.
+    #[error("register this daemon")]
+    Meta(#[from] MetaError),
+}
+
+/// Name and labels as they are stored.
+#[must_use]
+pub fn labels(settings: &DaemonSettings, binaries: &Binaries) -> Vec<String> {
+    let mut labels = settings.labels.clone();
+    for binary in binaries.all() {
+        labels.push(format!("{RELEASE_LABEL}{}.{}", binary.version.0, binary.version.1));
+    }
+    labels.sort();
+    labels.dedup();
+    labels
+}
+
+/// The name: as set, else the machine's.
+#[must_use]
+pub fn name(settings: &DaemonSettings) -> String {
+    if !settings.name.is_empty() {
+        return settings.name.clone();
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if host.trim().is_empty() { "daemon".to_owned() } else { host.trim().to_owned() }
+}
+
+/// Ports in use.
+#[must_use]
+pub fn ports(settings: &DaemonSettings) -> Vec<u16> {
+    let mut ports = vec![settings.kill_listen.port(), settings.debug_listen.port()];
+    ports.extend(&settings.head_ports);
+    ports
+}
+
+/// Registers; `known` is the id that the head folder holds, if any. A name under which another one reports right now is refused.
+///
+/// # Errors
+/// [`RegisterError`].
+pub async fn register(
+    metadb: &MetaDb,
+    settings: &DaemonSettings,
+    binaries: &Binaries,
+    known: Option<&DaemonId>,
+) -> Result<DaemonId, RegisterError> {
+    let name = name(settings);
+    let find = async || Ok::<_, MetaError>(metadb.daemons().await?.into_iter().find(|daemon| daemon.name == name));
+    if let Some(there) = find().await?.filter(|there| Some(&there.id) != known) {
+        tokio::time::sleep(WATCH_FOR).await;
+        if find().await?.is_some_and(|now| now.beat != there.beat) {
+            return Err(RegisterError::NameInUse(name));
+        }
+    }
+    let new = NewDaemon {
+        name,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        labels: labels(settings, binaries),
+        ports: ports(settings),
+    };
+    Ok(metadb.register_daemon(&new).await?.id)
+}
+
+/// Reports until cancelled.
+pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
+    let every = BEAT_EVERY.min(ctx.lease() / 3);
+    loop {
+        if let Err(error) = beat(&ctx).await {
+            tracing::warn!(error = chain_of(&error), "report this daemon's state");
+        }
+        if cancel.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn beat(ctx: &Arc<Context>) -> Result<(), MetaError> {
+    let (root, max) = (ctx.layout.root().to_owned(), ctx.settings.head_bytes_max);
+    let measured = tokio::task::spawn_blocking(move || (space::room(&root, max), space::used(&root))).await;
+    let space = match measured {
+        Ok((Ok(room), Ok(used))) => {
+            metrics::gauge!("holdfast_head_disk_free_bytes").set(as_f64(room.free_bytes));
+            DaemonSpace { total_bytes: room.total_bytes, used_bytes: used, free_bytes: room.free_bytes }
+        }
+        _ => DaemonSpace::default(),
+    };
+    metrics::gauge!("holdfast_heads_open").set(as_f64(ctx.board.heads_open() as u64));
+    let filter = BackupJobFilter { daemon: Some(ctx.id.clone()), ..BackupJobFilter::default() };
+    let jobs = ctx.metadb.backup_jobs(&filter).await?;
+    let heads = jobs.into_iter().map(|job| DaemonHead {
+        job: job.id,
+        generation: job.head_generation,
+        bytes: u64::try_from(job.head_bytes).unwrap_or(0),
+        phase: job.phase,
+    });
+    let beat = DaemonBeat {
+        space,
+        heads: heads.collect(),
+        ports: ports(&ctx.settings),
+        labels: labels(&ctx.settings, &ctx.binaries),
+    };
+    ctx.metadb.beat_daemon(&ctx.id, &beat).await
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a gauge")]
+const fn as_f64(bytes: u64) -> f64 {
+    bytes as f64
+}
