@@ -39,10 +39,8 @@ pub fn decompress_bounded(frame: &[u8], raw_bytes_max: usize) -> Result<Vec<u8>,
         },
         None => raw_bytes_max,
     };
-    let mut out = Vec::with_capacity(capacity);
-    match zstd::bulk::decompress_to_buffer(frame, &mut out) {
-        Ok(_) if out.len() <= raw_bytes_max => Ok(out),
-        Ok(_) => Err(PayloadError::TooLarge { max: raw_bytes_max }),
+    match zstd::bulk::decompress(frame, capacity) {
+        Ok(out) => Ok(out),
         Err(e) if size.is_none() && e.to_string().contains("too small") => {
             Err(PayloadError::TooLarge { max: raw_bytes_max })
         }
@@ -53,6 +51,8 @@ pub fn decompress_bounded(frame: &[u8], raw_bytes_max: usize) -> Result<Vec<u8>,
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -73,7 +73,11 @@ mod tests {
     #[test]
     fn a_streamed_frame_without_its_size_is_bounded_too() {
         let raw = vec![7_u8; 100_000];
-        let frame = zstd::stream::encode_all(&raw[..], 1).unwrap();
+        let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.write_all(&raw[..50]).unwrap();
+        encoder.flush().unwrap();
+        encoder.write_all(&raw[50..]).unwrap();
+        let frame = encoder.finish().unwrap();
         assert_eq!(zstd_safe::get_frame_content_size(&frame).unwrap(), None);
         assert_eq!(decompress_bounded(&frame, 100_000).unwrap(), raw);
         assert_eq!(decompress_bounded(&frame, 50_000), Err(PayloadError::TooLarge { max: 50_000 }));
