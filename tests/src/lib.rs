@@ -5,6 +5,7 @@
 //!
 //! It must never be a normal dependency of a product crate (a test of this crate checks that).
 
+pub mod appliance;
 mod binary;
 pub mod compare;
 mod replica_set;

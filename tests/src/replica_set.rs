@@ -49,7 +49,7 @@ pub struct ReplicaSetOptions {
     pub name: String,
     /// Size of the oplog in MB.
     pub oplog_mb: u32,
-    /// WiredTiger's cache of each member in GiB; a transaction must fit.
+    /// WiredTiger's cache of each member in GiB. A transaction must fit: 1 holds one of 200 MB.
     pub cache_gb: f64,
     /// One folder per database.
     pub directory_per_db: bool,
@@ -57,7 +57,8 @@ pub struct ReplicaSetOptions {
     pub directory_for_indexes: bool,
     /// Whether members delete by TTL indexes. Off by default: a source that changes by itself cannot be compared.
     pub ttl_monitor: bool,
-    /// More `--setParameter` names and values.
+    /// `--setParameter` names and values, besides or instead of what the kit sets: test commands on, transactions of up to
+    /// 15 minutes.
     pub params: Vec<(String, String)>,
     /// Per member; members that are not listed are ordinary.
     pub members: Vec<MemberOptions>,
@@ -68,7 +69,7 @@ impl Default for ReplicaSetOptions {
         Self {
             name: "rs0".into(),
             oplog_mb: 990,
-            cache_gb: 0.25,
+            cache_gb: 1.0,
             directory_per_db: false,
             directory_for_indexes: false,
             ttl_monitor: false,
@@ -305,6 +306,7 @@ async fn start_member(binary: &Path, dir: &Path, i: usize, wanted: &ReplicaSetOp
     options.cache_gb = wanted.cache_gb;
     options.directory_per_db = wanted.directory_per_db;
     options.wired_tiger_directory_for_indexes = wanted.directory_for_indexes;
+    options.params.retain(|(name, _)| wanted.params.iter().all(|(other, _)| other != name));
     options.params.extend(wanted.params.iter().cloned());
     let server = Mongod::start(options.clone()).await?;
     Ok(Slot { options, server: Some(server) })

@@ -15,4 +15,4 @@ mod storm;
 pub use large::{big_document, big_transaction, many_ops_transaction};
 pub use live::{Counts, LIVE_DATABASE, Live, LiveOptions};
 pub use rich::{Step, failures, rich};
-pub use storm::{Storm, ddl_storm};
+pub use storm::{DdlStorm, ddl_storm};

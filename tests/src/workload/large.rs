@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 use mongodb::{Client, ClientSession, Collection, error::TRANSIENT_TRANSACTION_ERROR};
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::Rng;
 
 use super::command;
 
@@ -21,9 +21,9 @@ const ATTEMPTS_MAX: usize = 5;
 /// Where the large things are written: database `large`.
 pub const LARGE_DATABASE: &str = "large";
 
-fn random(bytes: usize, random: &mut StdRng) -> Bson {
+fn random(bytes: usize) -> Bson {
     let mut payload = vec![0; bytes];
-    random.fill_bytes(&mut payload);
+    rand::rng().fill_bytes(&mut payload);
     Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: payload })
 }
 
@@ -31,9 +31,9 @@ fn random(bytes: usize, random: &mut StdRng) -> Bson {
 ///
 /// # Errors
 /// The insert fails.
-pub async fn big_document(client: &Client, seed: u64) -> Result<i64> {
-    let id = i64::from_ne_bytes(seed.to_ne_bytes());
-    let payload = random(DOCUMENT_BYTES_MAX - DOCUMENT_OVERHEAD_BYTES, &mut StdRng::seed_from_u64(seed));
+pub async fn big_document(client: &Client) -> Result<i64> {
+    let id: i64 = rand::random();
+    let payload = random(DOCUMENT_BYTES_MAX - DOCUMENT_OVERHEAD_BYTES);
     let documents: Collection<Document> = client.database(LARGE_DATABASE).collection("document");
     documents.insert_one(doc! { "_id": id, "p": payload }).await.context("16 MB document")?;
     Ok(id)
@@ -45,15 +45,13 @@ pub async fn big_document(client: &Client, seed: u64) -> Result<i64> {
 ///
 /// # Errors
 /// The server aborts it repeatedly.
-pub async fn big_transaction(client: &Client, bytes: u64, seed: u64) -> Result<u64> {
-    let count = bytes.div_ceil(TRANSACTION_DOCUMENT_BYTES as u64);
+pub async fn big_transaction(client: &Client, bytes: usize) -> Result<usize> {
+    let (run, count) = (rand::random::<i64>(), bytes.div_ceil(TRANSACTION_DOCUMENT_BYTES));
     let documents: Collection<Document> = client.database(LARGE_DATABASE).collection("transaction");
     ensure_collection(client, "transaction").await?;
     in_transaction(client, async |session| {
-        let mut generator = StdRng::seed_from_u64(seed);
         for i in 0..count {
-            let id = format!("{seed}-{i}");
-            let document = doc! { "_id": id, "p": random(TRANSACTION_DOCUMENT_BYTES, &mut generator) };
+            let document = doc! { "_id": format!("{run}-{i}"), "p": random(TRANSACTION_DOCUMENT_BYTES) };
             documents.insert_one(document).session(&mut *session).await?;
         }
         Ok(())
@@ -67,14 +65,13 @@ pub async fn big_transaction(client: &Client, bytes: u64, seed: u64) -> Result<u
 ///
 /// # Errors
 /// The server aborts it repeatedly.
-pub async fn many_ops_transaction(client: &Client, operations: usize, seed: u64) -> Result<usize> {
+pub async fn many_ops_transaction(client: &Client, operations: usize) -> Result<usize> {
+    let run: i64 = rand::random();
     let (inserts, rest) = (operations.div_ceil(2), operations / 2);
     let (updates, deletes) = (rest.div_ceil(2), rest / 2);
     let documents: Collection<Document> = client.database(LARGE_DATABASE).collection("operations");
     ensure_collection(client, "operations").await?;
-    let key = |i: usize| -> Result<Bson> {
-        Ok(doc! { "s": i64::from_ne_bytes(seed.to_ne_bytes()), "i": i64::try_from(i)? }.into())
-    };
+    let key = |i: usize| -> Result<Bson> { Ok(doc! { "run": run, "i": i64::try_from(i)? }.into()) };
     in_transaction(client, async |session| {
         for start in (0..inserts).step_by(INSERT_BATCH) {
             let batch = (start..inserts.min(start + INSERT_BATCH))

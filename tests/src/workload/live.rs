@@ -14,7 +14,10 @@ use bson::{Bson, DateTime, Document, doc};
 use futures::future::join_all;
 use mongodb::{Client, Collection, Database};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{OwnedRwLockWriteGuard, RwLock, watch},
+    task::JoinHandle,
+};
 
 use super::command::{self, delete, index, insert, run, transaction, update, upsert};
 
@@ -77,20 +80,32 @@ impl Counts {
 /// Writers in the background. Dropping it stops them too, without waiting.
 #[derive(Debug)]
 pub struct Live {
-    pub(super) counts: Arc<Mutex<Counts>>,
-    pub(super) stop: watch::Sender<bool>,
-    pub(super) tasks: Vec<JoinHandle<()>>,
+    counts: Arc<Mutex<Counts>>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    /// Read-held by each operation, so that who holds it for writing knows that none is under way.
+    gate: Arc<RwLock<()>>,
+    paused: Mutex<Option<OwnedRwLockWriteGuard<()>>>,
 }
 
 impl Live {
-    /// Makes the collections where they are missing and starts the writers.
+    /// Makes the collections where they are missing and starts two writers. They make no DDL afterwards.
     ///
     /// # Errors
     /// The fixture cannot be written.
-    pub async fn start(client: &Client, options: LiveOptions) -> Result<Self> {
+    pub async fn start(client: &Client, seed: u64) -> Result<Self> {
+        Self::start_with(client, LiveOptions { seed, ..LiveOptions::default() }).await
+    }
+
+    /// As [`Live::start`], with a say in how much is written.
+    ///
+    /// # Errors
+    /// As [`Live::start`].
+    pub async fn start_with(client: &Client, options: LiveOptions) -> Result<Self> {
         fixture(client, options).await.context("fixture of the live workload")?;
         let counts = Arc::new(Mutex::new(Counts::default()));
         let (stop, stopped) = watch::channel(false);
+        let gate = Arc::new(RwLock::new(()));
         let tasks = (0..options.writers)
             .map(|writer| {
                 let writer = Writer {
@@ -101,10 +116,10 @@ impl Live {
                     documents: i64::from(options.documents.max(2)),
                     count: 0,
                 };
-                tokio::spawn(writer.work(counts.clone(), stopped.clone(), options.pause))
+                tokio::spawn(writer.work(counts.clone(), stopped.clone(), gate.clone(), options.pause))
             })
             .collect();
-        Ok(Self { counts, stop, tasks })
+        Ok(Self { counts, stop, tasks, gate, paused: Mutex::default() })
     }
 
     /// What was done so far.
@@ -112,11 +127,30 @@ impl Live {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Holds the writers; when this returns no operation is under way.
+    pub async fn pause(&self) {
+        if self.paused.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            let guard = self.gate.clone().write_owned().await;
+            *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
+        }
+    }
+
+    /// Lets the writers go on.
+    pub fn resume(&self) {
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Stops the writers after their current operation; what they did.
-    pub async fn stop(self) -> Counts {
+    ///
+    /// # Errors
+    /// A writer panicked.
+    pub async fn stop(self) -> Result<Counts> {
         let _ = self.stop.send(true);
-        join_all(self.tasks).await;
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.resume();
+        for ended in join_all(self.tasks).await {
+            ended.context("a writer of the live workload")?;
+        }
+        Ok(self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
@@ -172,10 +206,21 @@ struct Writer {
 }
 
 impl Writer {
-    async fn work(mut self, counts: Arc<Mutex<Counts>>, stopped: watch::Receiver<bool>, pause: Duration) {
-        // A dropped sender stops the writer too.
-        while stopped.has_changed().is_ok_and(|changed| !changed) {
+    async fn work(
+        mut self,
+        counts: Arc<Mutex<Counts>>,
+        stopped: watch::Receiver<bool>,
+        gate: Arc<RwLock<()>>,
+        pause: Duration,
+    ) {
+        loop {
+            let open = gate.read().await;
+            // A dropped sender stops the writer too.
+            if !stopped.has_changed().is_ok_and(|changed| !changed) {
+                return;
+            }
             let (kind, result) = self.one().await;
+            drop(open);
             counts.lock().unwrap_or_else(PoisonError::into_inner).note(kind, result);
             self.count += 1;
             if !pause.is_zero() {

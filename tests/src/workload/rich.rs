@@ -11,6 +11,7 @@ mod renames;
 mod transactions;
 
 use anyhow::Result;
+use bson::doc;
 use mongodb::{Client, Database};
 
 /// The database most steps write to.
@@ -25,6 +26,13 @@ pub struct Step {
     pub name: &'static str,
     /// The reason when it failed.
     pub error: Option<String>,
+}
+
+impl Step {
+    /// Whether the step did what it is meant to do. Steps whose point is a refusal succeed when the server refuses.
+    pub fn as_expected(&self) -> bool {
+        self.error.is_none()
+    }
 }
 
 /// Collects steps.
@@ -46,7 +54,11 @@ impl Steps {
 }
 
 /// Runs every step against a replica set's primary and reports each. Takes some seconds; writes about 60 MB.
-pub async fn rich(client: &Client) -> Vec<Step> {
+///
+/// # Errors
+/// The server does not answer at all; steps that fail are in the result.
+pub async fn rich(client: &Client) -> Result<Vec<Step>> {
+    client.database("admin").run_command(doc! { "ping": 1 }).await?;
     let mut steps = Steps { client: client.clone(), db: client.database(DATABASE), done: Vec::new() };
     crud::run(&mut steps).await;
     collections::run(&mut steps).await;
@@ -56,7 +68,7 @@ pub async fn rich(client: &Client) -> Vec<Step> {
     transactions::run(&mut steps).await;
     admin::run(&mut steps).await;
     crud::late(&mut steps).await;
-    steps.done
+    Ok(steps.done)
 }
 
 /// The steps that failed, as `name: reason`.

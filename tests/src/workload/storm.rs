@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use bson::{Document, doc};
 use mongodb::{Client, Database};
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
@@ -23,37 +24,47 @@ const OTHER_DATABASE: &str = "live2";
 
 /// A storm in the background. Dropping it stops it too, without waiting.
 #[derive(Debug)]
-pub struct Storm {
+pub struct DdlStorm {
     counts: Arc<Mutex<Counts>>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-/// Starts a storm over the collections of [`live::Live`] (made when missing). Many of its operations fail by intent: names come and
-/// go.
+/// [`DdlStorm::start`] in a word.
 ///
 /// # Errors
-/// The collections cannot be made.
-pub async fn ddl_storm(client: &Client, options: LiveOptions) -> Result<Storm> {
-    live::fixture(client, options).await.context("fixture of the storm")?;
-    let counts = Arc::new(Mutex::new(Counts::default()));
-    let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(blow(client.clone(), counts.clone(), stopped));
-    Ok(Storm { counts, stop, task })
+/// As [`DdlStorm::start`].
+pub async fn ddl_storm(client: &Client, seed: u64) -> Result<DdlStorm> {
+    DdlStorm::start(client, seed).await
 }
 
-impl Storm {
+impl DdlStorm {
+    /// Starts a storm over the collections of [`super::Live`], which are made when missing. The seed decides the order of a
+    /// round's operations. Many of them fail by intent: names come and go.
+    ///
+    /// # Errors
+    /// The collections cannot be made.
+    pub async fn start(client: &Client, seed: u64) -> Result<Self> {
+        live::fixture(client, LiveOptions::default()).await.context("fixture of the storm")?;
+        let counts = Arc::new(Mutex::new(Counts::default()));
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(blow(client.clone(), StdRng::seed_from_u64(seed), counts.clone(), stopped));
+        Ok(Self { counts, stop, task })
+    }
+
     /// What was done so far.
     pub fn counts(&self) -> Counts {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Stops after the current operation; what was done.
-    pub async fn stop(self) -> Counts {
+    ///
+    /// # Errors
+    /// It panicked.
+    pub async fn stop(self) -> Result<Counts> {
         let _ = self.stop.send(true);
-        // It neither panics nor is it aborted; if it were, the counts would show it.
-        let _ = self.task.await;
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.task.await.context("the storm")?;
+        Ok(self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
@@ -64,10 +75,15 @@ enum Place {
     Gone,
 }
 
-async fn blow(client: Client, counts: Arc<Mutex<Counts>>, stopped: watch::Receiver<bool>) {
+async fn blow(client: Client, mut random: StdRng, counts: Arc<Mutex<Counts>>, stopped: watch::Receiver<bool>) {
     let (db, admin, gone) = (client.database(LIVE_DATABASE), client.database("admin"), client.database("live_gone"));
     for round in 1_i32.. {
-        for (kind, place, commands) in round_of(round) {
+        let mut operations = round_of(round);
+        // Rounds in the order written (chains of renames) and shuffled ones take turns.
+        if round % 2 == 0 {
+            operations.shuffle(&mut random);
+        }
+        for (kind, place, commands) in operations {
             if !stopped.has_changed().is_ok_and(|changed| !changed) {
                 return;
             }
