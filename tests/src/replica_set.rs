@@ -49,7 +49,8 @@ pub struct ReplicaSetOptions {
     pub name: String,
     /// Size of the oplog in MB.
     pub oplog_mb: u32,
-    /// WiredTiger's cache of each member in GiB. A transaction must fit: 1 holds one of 200 MB.
+    /// WiredTiger's cache of each member in GiB, an upper bound that is filled only when needed. The server refuses a
+    /// transaction of more than 15 % of it (code 388), so 2 take one of 200 MB.
     pub cache_gb: f64,
     /// One folder per database.
     pub directory_per_db: bool,
@@ -69,7 +70,7 @@ impl Default for ReplicaSetOptions {
         Self {
             name: "rs0".into(),
             oplog_mb: 990,
-            cache_gb: 1.0,
+            cache_gb: 2.0,
             directory_per_db: false,
             directory_for_indexes: false,
             ttl_monitor: false,

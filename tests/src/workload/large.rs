@@ -40,11 +40,11 @@ pub async fn big_document(client: &Client) -> Result<i64> {
 }
 
 /// Inserts `bytes` (rounded up to whole mebibytes) of documents that do not compress in one transaction, into
-/// `large.transaction`; the number of documents. Needs a cache of about twice that and a transaction lifetime of minutes
-/// (which [`crate::ReplicaSet`] sets).
+/// `large.transaction`; the number of documents. Needs a cache of seven times that and a transaction lifetime of minutes
+/// (which [`crate::ReplicaSet`] sets by default for 200 MB).
 ///
 /// # Errors
-/// The server aborts it repeatedly.
+/// The server aborts it repeatedly, or it does not fit into the cache.
 pub async fn big_transaction(client: &Client, bytes: usize) -> Result<usize> {
     let (run, count) = (rand::random::<i64>(), bytes.div_ceil(TRANSACTION_DOCUMENT_BYTES));
     let documents: Collection<Document> = client.database(LARGE_DATABASE).collection("transaction");
