@@ -94,12 +94,14 @@ impl MetaDb {
         Ok(secret)
     }
 
-    /// Revokes an agent: none of its keys works any more. False: there is none, or it was revoked.
+    /// Revokes an agent: its keys end now, also for the case that it enrols again one day. False: there is none, or it was
+    /// revoked.
     ///
     /// # Errors
     /// [`MetaError::Database`].
     pub async fn revoke_agent(&self, id: &AgentId) -> Result<bool, MetaError> {
-        let update = doc! { "$set": { "revoked": DateTime::now() } };
+        let now = DateTime::now();
+        let update = doc! { "$set": { "revoked": now, "keys.$[].expires": now } };
         let filter = doc! { "_id": id.clone(), "revoked": null };
         let done = self.of::<Agent>("agents").update_one(filter, update).await;
         Ok(done.map_err(on("revoke an agent"))?.matched_count > 0)

@@ -115,6 +115,7 @@ async fn enrolment_and_agents_keys() {
     let back = meta.enroll(&fresh, "db1", "0.2.0", INSTANCE).await.unwrap();
     assert_eq!(&back.agent.id, id);
     assert!(meta.authenticate_agent(&back.key).await.unwrap().is_some());
+    assert!(meta.authenticate_agent(&last).await.unwrap().is_none(), "a revoked key stays revoked");
 }
 
 #[tokio::test]

@@ -242,7 +242,7 @@ async fn restore_jobs_and_their_links() {
     let raw: Document = server.db.collection("restore_jobs").find_one(doc! {}).await.unwrap().unwrap();
     assert!(!raw.to_string().contains(&secret));
     assert_eq!(meta.restore_job_by_link(&hash_secret(&secret)).await.unwrap().unwrap(), made);
-    assert_eq!(meta.queued_restores(&daemon).await.unwrap(), [made.clone()]);
+    assert_eq!(meta.queued_restores(&daemon).await.unwrap(), std::slice::from_ref(&made));
     assert!(meta.queued_restores(&DaemonId::random()).await.unwrap().is_empty());
     assert!(matches!(meta.begin_download(&made.id).await, Err(DownloadError::NotReady { .. })));
 
