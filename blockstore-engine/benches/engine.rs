@@ -1,4 +1,5 @@
-//! Write, incremental write after 1.5 % churn, write of known content, and read, through a real mongod (`$MONGOD`, else `scripts/mongod`).
+//! Write and, beside it, the insertion of the same payloads alone; write of known content; incremental write after 1.5 % churn; read: all
+//! through a real mongod (`$MONGOD`, else `scripts/mongod`).
 //!
 //! `ENGINE_BENCH_MB` sets the size of the synthetic files in MB (default 256); two files, compressible to about half, as WiredTiger's are.
 #![allow(clippy::unwrap_used, reason = "a bench")]
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 
 use blockstore_engine::{CommitRequest, Root};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use futures::TryStreamExt;
+use mongodb::bson::{RawDocumentBuf, doc};
+use mongodb::options::{Acknowledgment, WriteConcern};
 use support::*;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +46,36 @@ async fn snapshot(bed: &Bed, parent: Option<&Root>) -> Root {
     writer.commit(CommitRequest { meta: Vec::new(), ..commit() }).await.unwrap()
 }
 
+/// Stored payloads of as many blocks as one write stores.
+async fn payloads(bed: &Bed, count: usize) -> Vec<RawDocumentBuf> {
+    snapshot(bed, None).await;
+    let limit = i64::try_from(count).unwrap();
+    bed.db
+        .collection::<RawDocumentBuf>("payloads")
+        .find(doc! {})
+        .limit(limit)
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap()
+}
+
+/// What the server takes at most: the same documents in batches of 128, unordered, durable, and nothing else.
+async fn insert_alone(bed: &Bed, documents: &[RawDocumentBuf]) -> Duration {
+    let plain = doc! { "wiredTiger": { "configString": "block_compressor=none" } };
+    bed.db.create_collection("alone").storage_engine(plain).await.unwrap();
+    let alone = bed.db.collection::<RawDocumentBuf>("alone");
+    let started = Instant::now();
+    for batch in documents.chunks(128) {
+        let durable = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
+        alone.insert_many(batch).ordered(false).write_concern(durable).await.unwrap();
+    }
+    let took = started.elapsed();
+    alone.drop().await.unwrap();
+    took
+}
+
 fn engine(criterion: &mut Criterion) {
     let megabytes: usize = std::env::var("ENGINE_BENCH_MB").ok().and_then(|text| text.parse().ok()).unwrap_or(256);
     let bytes = megabytes << 20;
@@ -64,6 +98,10 @@ fn engine(criterion: &mut Criterion) {
             }
             total
         });
+    });
+    group.bench_function("insert the same payloads alone", |bench| {
+        let documents = runtime.block_on(payloads(&bed, bytes / BLOCK));
+        bench.iter_custom(|rounds| (0..rounds).map(|_| runtime.block_on(insert_alone(&bed, &documents))).sum());
     });
     let mut last = runtime.block_on(snapshot(&bed, None));
     group.bench_function("write known content", |bench| bench.iter(|| runtime.block_on(snapshot(&bed, None))));
