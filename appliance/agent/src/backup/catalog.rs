@@ -6,6 +6,7 @@ use std::{
 };
 
 use holdfast_agent_api::{Catalog, CatalogCollection};
+use holdfast_domain::{Classify as _, ErrorClass};
 
 use super::{
     context::JobContext, error::JobError, frame::FrameBuilder, listing, member_choice::Wishes, source::Member,
@@ -56,7 +57,8 @@ async fn send(ctx: &JobContext, chain: i64) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Sends catalogs of a chain whose initial sync is complete: at once, hourly, and when asked for. Ends only with an error that ends the job.
+/// Sends catalogs of a chain whose initial sync is complete: at once, hourly, and when asked for. A catalog that fails is tried again and
+/// never disturbs the tail; ends only when the job does.
 pub(crate) async fn keep_sending(ctx: &Arc<JobContext>, chain: i64) -> Result<(), JobError> {
     let mut wishes = ctx.wishes.clone();
     let mut last: Option<Instant> = None;
@@ -66,7 +68,7 @@ pub(crate) async fn keep_sending(ctx: &Arc<JobContext>, chain: i64) -> Result<()
         if due {
             match send(ctx, chain).await {
                 Ok(()) => last = Some(Instant::now()),
-                Err(error @ (JobError::Cancelled | JobError::Transport(_) | JobError::Bug(_))) => return Err(error),
+                Err(error) if error.class() == ErrorClass::Cancelled => return Err(error),
                 Err(error) => {
                     tracing::warn!(error = crate::retry::with_sources(&error), "cannot take a catalog now");
                     ctx.sleep(PAUSE).await?;
