@@ -40,7 +40,7 @@ pub async fn big_document(client: &Client) -> Result<i64> {
 }
 
 /// Inserts `bytes` (rounded up to whole mebibytes) of documents that do not compress in one transaction, into
-/// `large.transaction`; the number of documents. Needs a cache of seven times that and a transaction lifetime of minutes
+/// `large.transaction`; the number of documents. Needs a cache of twenty times that and a transaction lifetime of minutes
 /// (which [`crate::ReplicaSet`] sets by default for 200 MB).
 ///
 /// # Errors
