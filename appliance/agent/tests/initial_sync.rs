@@ -33,7 +33,8 @@ async fn complete(fake: &Fake, chain: i64) {
 }
 
 async fn one_slice_each(fake: &Fake, uuids: &[&String]) {
-    let stored = |uuid: &str| fake.lock().syncs.get(&0).is_some_and(|s| s.scans.get(uuid).is_some_and(|s| s.slices.len() == 1));
+    let stored =
+        |uuid: &str| fake.lock().syncs.get(&0).is_some_and(|s| s.scans.get(uuid).is_some_and(|s| s.slices.len() == 1));
     wait("a slice of each is stored", || async { uuids.iter().all(|uuid| stored(uuid)) }).await;
 }
 
@@ -83,8 +84,13 @@ async fn a_killed_agent_resumes_and_a_deleted_token_starts_that_collection_anew(
     }
     assert!(!names.iter().any(|(db, name)| matches!(*db, "local" | "config") || *name == "v" || *name == "ts"));
     let catalog = inner.catalogs.last().expect("a catalog follows the sync");
-    let kinds: Vec<_> = catalog.collections.iter().filter(|c| c.db == "d").map(|c| (c.name.as_str(), c.kind.as_str())).collect();
-    assert!(kinds.contains(&("v", "view")) && kinds.contains(&("ts", "timeseries")) && kinds.contains(&("empty", "collection")));
+    let kinds: Vec<_> =
+        catalog.collections.iter().filter(|c| c.db == "d").map(|c| (c.name.as_str(), c.kind.as_str())).collect();
+    assert!(
+        kinds.contains(&("v", "view"))
+            && kinds.contains(&("ts", "timeseries"))
+            && kinds.contains(&("empty", "collection"))
+    );
     assert!(catalog.before <= catalog.after);
 }
 
@@ -101,7 +107,10 @@ async fn renames_and_drops_during_a_scan() {
     let db = client.database("d");
     client.database("admin").run_command(doc! { "renameCollection": "d.renamed", "to": "d.other" }).await.unwrap();
     db.collection::<Document>("dropped").drop().await.unwrap();
-    db.collection::<Document>("renamed").insert_one(doc! { "_id": "another collection under the old name" }).await.unwrap();
+    db.collection::<Document>("renamed")
+        .insert_one(doc! { "_id": "another collection under the old name" })
+        .await
+        .unwrap();
     fake.hold_from.store(-1, Ordering::SeqCst);
     complete(&fake, 0).await;
     agent.stop().await;
@@ -126,7 +135,8 @@ async fn the_start_point_lies_before_an_open_prepared_transaction() {
     for n in 0..20 {
         tx.insert_one(doc! { "_id": n, "p": source::noise(1 << 20) }).session(&mut session).await.unwrap();
     }
-    let prepared = direct.database("admin").run_command(doc! { "prepareTransaction": 1 }).session(&mut session).await.unwrap();
+    let prepared =
+        direct.database("admin").run_command(doc! { "prepareTransaction": 1 }).session(&mut session).await.unwrap();
     let at = prepared.get_timestamp("prepareTimestamp").unwrap();
     for n in 0..50 {
         client.database("d").collection("later").insert_one(doc! { "_id": n }).await.unwrap();
@@ -161,7 +171,10 @@ async fn discovery_tells_what_it_is_or_what_to_do() {
     let ask = |uri: String| {
         let fake = fake.clone();
         async move {
-            let asked = holdfast_agent_api::DiscoveryRequest { deployment: holdfast_domain::DeploymentId::random(), uri: Some(uri) };
+            let asked = holdfast_agent_api::DiscoveryRequest {
+                deployment: holdfast_domain::DeploymentId::random(),
+                uri: Some(uri),
+            };
             let before = fake.lock().reports.len();
             fake.lock().discoveries = vec![asked];
             wait("the report", || async { fake.lock().reports.len() > before }).await;
@@ -170,7 +183,10 @@ async fn discovery_tells_what_it_is_or_what_to_do() {
     };
     let report = ask(set.uri()).await;
     let info = report.source.unwrap();
-    assert_eq!((info.rs.as_str(), info.version.as_str(), info.fcv.as_str(), info.directory_per_db), ("rs0", "6.0.5", "6.0", false));
+    assert_eq!(
+        (info.rs.as_str(), info.version.as_str(), info.fcv.as_str(), info.directory_per_db),
+        ("rs0", "6.0.5", "6.0", false)
+    );
     assert_eq!(info.members.len(), 1);
     assert!(report.privileges.iter().all(|p| p.granted), "{:?}", report.privileges);
 
@@ -183,12 +199,15 @@ async fn discovery_tells_what_it_is_or_what_to_do() {
     standalone.stop().await.unwrap();
 
     let port = holdfast_mongod::free_port().unwrap();
-    let mut options = holdfast_mongod::MongodOptions::plain(holdfast_tests::mongod_binary(), dir.path().join("shard"), port);
+    let mut options =
+        holdfast_mongod::MongodOptions::plain(holdfast_tests::mongod_binary(), dir.path().join("shard"), port);
     options.repl_set = Some("shard0".into());
     options.extra_args.push("--shardsvr".into());
     let shard = holdfast_mongod::Mongod::start(options).await.unwrap();
     let member = holdfast_mongod::Member::local(port);
-    holdfast_mongod::initiate(&shard.client(), "shard0", &[member], holdfast_mongod::SetSettings::default()).await.unwrap();
+    holdfast_mongod::initiate(&shard.client(), "shard0", &[member], holdfast_mongod::SetSettings::default())
+        .await
+        .unwrap();
     holdfast_mongod::wait_primary(&shard.client(), Duration::from_secs(60)).await.unwrap();
     let refusal = ask(format!("mongodb://127.0.0.1:{port}/")).await.refusal.unwrap();
     assert!(refusal.contains("a shard of a sharded cluster"), "{refusal}");

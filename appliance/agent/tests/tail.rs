@@ -55,7 +55,10 @@ async fn same_as_oplog(fake: &Fake, client: &Client, chain: i64) -> usize {
         let o = raw.get_document("o").unwrap();
         match (raw.get_str("op").unwrap(), o.get_array("applyOps")) {
             ("i", _) => 1,
-            ("c", Ok(ops)) => ops.into_iter().filter(|op| op.as_ref().unwrap().as_document().unwrap().get_str("op").unwrap() == "i").count() as i64,
+            ("c", Ok(ops)) => ops
+                .into_iter()
+                .filter(|op| op.as_ref().unwrap().as_document().unwrap().get_str("op").unwrap() == "i")
+                .count() as i64,
             _ => 0,
         }
     };
@@ -101,7 +104,12 @@ fn load(client: Client, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
 async fn the_ledger_is_the_oplog_through_an_election_kills_and_a_large_entry() {
     let (set, fake, state) = set(3, ReplicaSetOptions::default()).await;
     let client = set.client();
-    client.database("load").collection("big").insert_one(doc! { "_id": 0, "p": source::noise(16_500_000) }).await.unwrap();
+    client
+        .database("load")
+        .collection("big")
+        .insert_one(doc! { "_id": 0, "p": source::noise(16_500_000) })
+        .await
+        .unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let writer = load(client.clone(), Arc::clone(&stop));
     let agent = Agent::start(&fake, state.path());
@@ -111,7 +119,12 @@ async fn the_ledger_is_the_oplog_through_an_election_kills_and_a_large_entry() {
     fake.lose_answers.store(3, Ordering::SeqCst);
     let term = source::newest(&client).await.term;
     set.step_down().await.unwrap();
-    client.database("load").collection("big").insert_one(doc! { "_id": 1, "p": source::noise(16_700_000) }).await.unwrap();
+    client
+        .database("load")
+        .collection("big")
+        .insert_one(doc! { "_id": 1, "p": source::noise(16_700_000) })
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
     agent.kill();
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -159,7 +172,11 @@ async fn an_outage_of_the_server_is_spooled_over_a_kill_of_the_agent() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let spool = state.path().join("jobs").join(fake.lock().job.as_str()).join("spool-0");
-    let files = || std::fs::read_dir(&spool).map(|d| d.filter(|e| e.as_ref().unwrap().path().extension().unwrap() == "slice").count()).unwrap_or(0);
+    let files = || {
+        std::fs::read_dir(&spool)
+            .map(|d| d.filter(|e| e.as_ref().unwrap().path().extension().unwrap() == "slice").count())
+            .unwrap_or(0)
+    };
     wait("slices wait on disk", || async { files() >= 3 }).await;
     agent.kill();
     let spooled = files();
@@ -187,7 +204,10 @@ async fn an_outage_of_the_server_is_spooled_over_a_kill_of_the_agent() {
             _ => None,
         })
         .collect();
-    assert!(sent.windows(names.len()).any(|w| w == names), "the spooled slices are in the ledger as they were, in order");
+    assert!(
+        sent.windows(names.len()).any(|w| w == names),
+        "the spooled slices are in the ledger as they were, in order"
+    );
 }
 
 fn header_hash(file: &[u8]) -> String {
@@ -198,7 +218,11 @@ fn header_hash(file: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_window_closes_the_chain_and_a_new_one_begins() {
-    let options = ReplicaSetOptions { oplog_mb: 5, params: vec![("syncdelay".into(), "1".into())], ..ReplicaSetOptions::default() };
+    let options = ReplicaSetOptions {
+        oplog_mb: 5,
+        params: vec![("syncdelay".into(), "1".into())],
+        ..ReplicaSetOptions::default()
+    };
     let (set, fake, state) = set(1, options).await;
     let client = set.client();
     let all = client.database("d").collection::<Document>("c");
@@ -257,7 +281,8 @@ async fn another_history_closes_the_chain() {
     std::fs::rename(&copy, &dbpath).unwrap();
     set.restart_member(0).await.unwrap();
     set.wait_ready().await.unwrap();
-    wait("the client finds the primary again", || async { all.insert_one(doc! { "_id": "other" }).await.is_ok() }).await;
+    wait("the client finds the primary again", || async { all.insert_one(doc! { "_id": "other" }).await.is_ok() })
+        .await;
     let before = last(&fake).unwrap();
     wait("the clock is past the old history", || async {
         all.insert_one(doc! {}).await.unwrap();
@@ -266,6 +291,7 @@ async fn another_history_closes_the_chain() {
     .await;
     let agent = Agent::start(&fake, &agent_state);
     synced(&fake, 1).await;
+    all.insert_one(doc! { "_id": "after" }).await.unwrap();
     caught_up(&fake, &client).await;
     agent.stop().await;
     {
@@ -292,7 +318,12 @@ async fn without_a_majority_it_says_so_and_sends_nothing_that_can_roll_back() {
     let said = || async { fake.lock().errors.iter().any(|e| e.contains("no majority")) };
     wait("the report says that there is no majority", said).await;
     if wrote {
-        let lost = fake.lock().ledger.oplog(0).iter().any(|e| e.get_document("o").unwrap().get_str("_id").is_ok_and(|id| id == "lost"));
+        let lost = fake
+            .lock()
+            .ledger
+            .oplog(0)
+            .iter()
+            .any(|e| e.get_document("o").unwrap().get_str("_id").is_ok_and(|id| id == "lost"));
         assert!(!lost, "not majority committed, not sent");
     }
     for i in (0..3).filter(|i| *i != primary) {

@@ -55,12 +55,13 @@ async fn serve(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>)
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let answer = || async {
-        Json(ConfigResponse { revision: "r".into(), ca_pins: vec![], jobs: vec![], discoveries: vec![] })
-    };
+    let answer =
+        || async { Json(ConfigResponse { revision: "r".into(), ca_pins: vec![], jobs: vec![], discoveries: vec![] }) };
     let app = Router::new().route("/agent/v1/config", post(answer));
     let rustls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::new(config));
-    tokio::spawn(async move { axum_server::from_tcp_rustls(listener, rustls).unwrap().serve(app.into_make_service()).await });
+    tokio::spawn(async move {
+        axum_server::from_tcp_rustls(listener, rustls).unwrap().serve(app.into_make_service()).await
+    });
     port
 }
 
@@ -85,7 +86,11 @@ async fn the_pinned_ca_for_the_fixed_name_and_nothing_else() {
     let (leaf, key) = ours.leaf(TLS_SERVER_NAME);
     let port = serve(vec![leaf.clone(), ours.der()], key.clone_key()).await;
     assert_eq!(ask(port, &[ours.pin()], None).await.unwrap().revision, "r");
-    assert_eq!(ask(port, &[other.pin(), ours.pin().to_uppercase()], None).await.unwrap().revision, "r", "of several pins one fits");
+    assert_eq!(
+        ask(port, &[other.pin(), ours.pin().to_uppercase()], None).await.unwrap().revision,
+        "r",
+        "of several pins one fits"
+    );
     assert!(refused(ask(port, &[other.pin()], None).await).contains("UnknownIssuer"), "another pin");
     assert!(matches!(ask(port, &[], None).await, Err(TransportError::Setup(_))), "no pin");
 
@@ -144,5 +149,8 @@ async fn through_a_proxy_with_a_password() {
     assert_eq!(tunnels.load(Ordering::SeqCst), 1);
     assert!(refused(ask(port, &[ours.pin()], with("")).await).contains("407"));
     let other = Ca::new("other");
-    assert!(refused(ask(port, &[other.pin()], with("u:p@")).await).contains("UnknownIssuer"), "a proxy changes nothing");
+    assert!(
+        refused(ask(port, &[other.pin()], with("u:p@")).await).contains("UnknownIssuer"),
+        "a proxy changes nothing"
+    );
 }

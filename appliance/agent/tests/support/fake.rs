@@ -117,7 +117,12 @@ impl Fake {
     }
 
     pub fn token(&self) -> String {
-        let token = EnrollToken { ingest_url: self.url.clone(), web_url: String::new(), ca_pin: String::new(), secret: "s3".into() };
+        let token = EnrollToken {
+            ingest_url: self.url.clone(),
+            web_url: String::new(),
+            ca_pin: String::new(),
+            secret: "s3".into(),
+        };
         token.encode()
     }
 
@@ -202,7 +207,11 @@ async fn config(State(fake): State<Fake>, Json(request): Json<ConfigRequest>) ->
     }
 }
 
-async fn discovery(State(fake): State<Fake>, Path(_): Path<DeploymentId>, Json(report): Json<DiscoveryReport>) -> StatusCode {
+async fn discovery(
+    State(fake): State<Fake>,
+    Path(_): Path<DeploymentId>,
+    Json(report): Json<DiscoveryReport>,
+) -> StatusCode {
     let mut inner = fake.lock();
     inner.discoveries.clear();
     inner.reports.push(report);
@@ -217,7 +226,11 @@ async fn open(State(fake): State<Fake>, Json(open): Json<OpenChain>) -> Answer<R
     Ok(Json(tail).into_response())
 }
 
-async fn close(State(fake): State<Fake>, Path((_, _)): Path<(String, i64)>, Json(close): Json<CloseChain>) -> Answer<Response> {
+async fn close(
+    State(fake): State<Fake>,
+    Path((_, _)): Path<(String, i64)>,
+    Json(close): Json<CloseChain>,
+) -> Answer<Response> {
     let mut inner = fake.lock();
     let job = inner.job.clone();
     let closed = inner.ledger.close(&job, close.prev, close.reason, close.detail);
@@ -230,7 +243,11 @@ async fn sync_state(State(fake): State<Fake>, Path((_, chain)): Path<(String, i6
     Ok(Json(sync.state()).into_response())
 }
 
-async fn start_scan(State(fake): State<Fake>, Path((_, chain)): Path<(String, i64)>, Json(start): Json<StartScan>) -> Response {
+async fn start_scan(
+    State(fake): State<Fake>,
+    Path((_, chain)): Path<(String, i64)>,
+    Json(start): Json<StartScan>,
+) -> Response {
     Json(fake.lock().syncs.get_mut(&chain).unwrap().start(start)).into_response()
 }
 
@@ -259,18 +276,30 @@ async fn end_scan(
     StatusCode::NO_CONTENT
 }
 
-async fn complete(State(fake): State<Fake>, Path((_, chain)): Path<(String, i64)>, Json(complete): Json<CompleteSync>) -> StatusCode {
+async fn complete(
+    State(fake): State<Fake>,
+    Path((_, chain)): Path<(String, i64)>,
+    Json(complete): Json<CompleteSync>,
+) -> StatusCode {
     fake.lock().syncs.get_mut(&chain).unwrap().complete(complete);
     StatusCode::NO_CONTENT
 }
 
-async fn payload(State(fake): State<Fake>, Path((_, chain, hash)): Path<(String, i64, String)>, body: Bytes) -> Json<PayloadReceipt> {
+async fn payload(
+    State(fake): State<Fake>,
+    Path((_, chain, hash)): Path<(String, i64, String)>,
+    body: Bytes,
+) -> Json<PayloadReceipt> {
     let raw = zstd::decode_all(body.as_ref()).unwrap();
     let payload = fake.lock().ledger.put(chain, hash.parse().unwrap(), raw);
     Json(PayloadReceipt { payload })
 }
 
-async fn append(State(fake): State<Fake>, Path((_, chain)): Path<(String, i64)>, Json(slice): Json<AppendSlice>) -> Answer<Response> {
+async fn append(
+    State(fake): State<Fake>,
+    Path((_, chain)): Path<(String, i64)>,
+    Json(slice): Json<AppendSlice>,
+) -> Answer<Response> {
     let mut inner = fake.lock();
     let job = inner.job.clone();
     let done = inner.ledger.append(&job, chain, slice);

@@ -76,7 +76,13 @@ impl Ledger {
         Ok(self.add(entry, SliceSummary::default()))
     }
 
-    pub fn close(&mut self, job: &BackupJobId, prev: Hash32, reason: CloseReason, detail: String) -> Result<LedgerTail, Option<LedgerTail>> {
+    pub fn close(
+        &mut self,
+        job: &BackupJobId,
+        prev: Hash32,
+        reason: CloseReason,
+        detail: String,
+    ) -> Result<LedgerTail, Option<LedgerTail>> {
         let tail = self.tail();
         match tail {
             Some(tail) if tail.closed.is_none() && tail.hash == prev => {
@@ -98,7 +104,12 @@ impl Ledger {
         payload
     }
 
-    pub fn append(&mut self, job: &BackupJobId, chain: i64, slice: AppendSlice) -> Result<LedgerTail, Option<LedgerTail>> {
+    pub fn append(
+        &mut self,
+        job: &BackupJobId,
+        chain: i64,
+        slice: AppendSlice,
+    ) -> Result<LedgerTail, Option<LedgerTail>> {
         let tail = self.tail().ok_or(None)?;
         let at = EntryPosition { chain, seq: slice.seq };
         let entry = LedgerEntry {
@@ -116,7 +127,8 @@ impl Ledger {
         if tail.closed.is_some() || at != next || slice.prev != tail.hash {
             return Err(Some(tail));
         }
-        let documents = split(self.payloads.get(&(chain, slice.payload.hash)).expect("the payload is stored before its entry"));
+        let documents =
+            split(self.payloads.get(&(chain, slice.payload.hash)).expect("the payload is stored before its entry"));
         assert_eq!(documents.len() as i64, slice.payload.entries);
         assert_eq!((optime(&documents[0]), optime(documents.last().unwrap())), (slice.first, slice.last));
         if tail.at.seq == 0 {

@@ -36,15 +36,17 @@ impl Agent {
     /// Starts it with the fake's token. With `HOLDFAST_LOG` its log is shown.
     pub fn start(fake: &Fake, state_dir: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-agent"));
-        command.args(["run", "--server", &fake.url, "--enroll", &fake.token(), "--only", "backup", "--state"]).arg(state_dir);
+        command
+            .args(["run", "--server", &fake.url, "--enroll", &fake.token(), "--only", "backup", "--state"])
+            .arg(state_dir);
         if std::env::var_os("HOLDFAST_LOG").is_none() {
             command.stderr(Stdio::null());
         }
         Self(command.spawn().unwrap())
     }
 
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.0.id() as i32)
+    pub fn pid(&self) -> u32 {
+        self.0.id()
     }
 
     /// kill -9.
@@ -55,7 +57,7 @@ impl Agent {
 
     /// SIGTERM; it must end cleanly and soon.
     pub async fn stop(mut self) {
-        kill(self.pid(), Signal::SIGTERM).unwrap();
+        kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM).unwrap();
         let since = std::time::Instant::now();
         let status = loop {
             if let Some(status) = self.0.try_wait().unwrap() {

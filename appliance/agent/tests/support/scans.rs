@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use bson::RawDocumentBuf;
-use holdfast_agent_api::{CompleteSync, EndScan, ScanGrant, ScanState, ScanTail, StartScan, SyncSliceHeader, SyncState};
+use holdfast_agent_api::{
+    CompleteSync, EndScan, ScanGrant, ScanState, ScanTail, StartScan, SyncSliceHeader, SyncState,
+};
 use holdfast_domain::Hash32;
 
 use super::ledger::split;
@@ -47,7 +49,11 @@ impl Sync {
             ended: s.ended,
             gone: s.gone,
         });
-        SyncState { scans: scans.collect(), end: self.complete.as_ref().map(|c| c.end), complete: self.complete.is_some() }
+        SyncState {
+            scans: scans.collect(),
+            end: self.complete.as_ref().map(|c| c.end),
+            complete: self.complete.is_some(),
+        }
     }
 
     pub fn start(&mut self, start: StartScan) -> ScanGrant {
@@ -65,7 +71,14 @@ impl Sync {
         ScanGrant { scan: number, tail: ScanTail::default() }
     }
 
-    pub fn put(&mut self, uuid: &str, number: i64, seq: i64, header: SyncSliceHeader, raw: Vec<u8>) -> Result<(), ScanTail> {
+    pub fn put(
+        &mut self,
+        uuid: &str,
+        number: i64,
+        seq: i64,
+        header: SyncSliceHeader,
+        raw: Vec<u8>,
+    ) -> Result<(), ScanTail> {
         assert_eq!(Hash32::of(&raw), header.hash);
         assert_eq!((raw.len() as i64, split(&raw).len() as i64), (header.raw_bytes, header.documents));
         let scan = self.scans.get_mut(uuid).expect("a slice of a scan that was started");
