@@ -19,6 +19,7 @@ use crate::{
     chain_of,
     context::Context,
     placement::{Candidate, Need, choose},
+    registration,
 };
 
 /// How often jobs are looked at, at most; the leases' length sets it where that is shorter.
@@ -32,13 +33,14 @@ pub struct Binder {
     started: Instant,
     daemons: HashMap<DaemonId, LeaseWatch>,
     jobs: HashMap<BackupJobId, LeaseWatch>,
+    first_beats: HashMap<DaemonId, i64>,
 }
 
 /// Runs until cancelled.
 pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
     // A watch's reads must not lie further apart than a third of its length.
     let pause = POLL_MAX.min(ctx.lease() / 4);
-    let mut binder = Binder { ctx, started: Instant::now(), daemons: HashMap::new(), jobs: HashMap::new() };
+    let mut binder = Binder { ctx, started: Instant::now(), daemons: HashMap::new(), jobs: HashMap::new(), first_beats: HashMap::new() };
     while cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         if let Err(error) = binder.round().await {
             binder.daemons.values_mut().for_each(LeaseWatch::failed);
@@ -63,6 +65,17 @@ impl Binder {
             })
             .map(|daemon| daemon.id.clone())
             .collect();
+        // A daemon counts once it was seen to report: what a dead one left in the database says nothing.
+        let alive: Vec<Daemon> = daemons
+            .iter()
+            .filter(|daemon| {
+                let first = *self.first_beats.entry(daemon.id.clone()).or_insert(daemon.beat);
+                daemon.id == self.ctx.id || (daemon.beat != first && !lost.contains(&daemon.id))
+            })
+            .cloned()
+            .collect();
+        // Time for the others to be seen, so that the choice is among all.
+        let knows_the_others = self.started.elapsed() >= registration::beat_every(&self.ctx) * 2;
         self.jobs.retain(|id, _| jobs.iter().any(|job| job.id == *id));
         let mut unbound = 0;
         for job in &jobs {
@@ -74,14 +87,16 @@ impl Binder {
             match &job.daemon {
                 None => {
                     unbound += 1;
-                    self.bind(job, &jobs, &daemons, &lost).await?;
+                    if knows_the_others {
+                        self.bind(job, &jobs, &alive).await?;
+                    }
                 }
                 Some(bound) if *bound == self.ctx.id => {}
                 Some(bound) => {
                     let gone = lost.contains(bound) || !daemons.iter().any(|d| d.id == *bound);
                     if gone && lease_stands_still {
                         tracing::warn!(job = %job.id, from = %bound, "its daemon is lost: the backup moves");
-                        self.bind(job, &jobs, &daemons, &lost).await?;
+                        self.bind(job, &jobs, &alive).await?;
                     }
                 }
             }
@@ -96,12 +111,11 @@ impl Binder {
         &self,
         job: &BackupJob,
         jobs: &[BackupJob],
-        daemons: &[Daemon],
-        lost: &[DaemonId],
+        alive: &[Daemon],
     ) -> Result<(), MetaError> {
         let need = self.need(job).await?;
         let mut candidates = Vec::new();
-        for daemon in daemons.iter().filter(|d| !lost.contains(&d.id) && Some(&d.id) != job.daemon.as_ref()) {
+        for daemon in alive.iter().filter(|d| Some(&d.id) != job.daemon.as_ref()) {
             candidates.push(self.candidate(daemon, jobs).await?);
         }
         let wanted = job.wanted_daemon.as_ref().and_then(|wanted| candidates.iter().find(|c| c.id == *wanted));

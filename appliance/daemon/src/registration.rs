@@ -87,9 +87,15 @@ pub async fn register(
     Ok(metadb.register_daemon(&new).await?.id)
 }
 
+/// How often a daemon reports.
+#[must_use]
+pub fn beat_every(ctx: &Context) -> Duration {
+    BEAT_EVERY.min(ctx.lease() / 3)
+}
+
 /// Reports until cancelled.
 pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
-    let every = BEAT_EVERY.min(ctx.lease() / 3);
+    let every = beat_every(&ctx);
     loop {
         if let Err(error) = beat(&ctx).await {
             tracing::warn!(error = chain_of(&error), "report this daemon's state");

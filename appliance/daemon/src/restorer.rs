@@ -23,7 +23,8 @@ use holdfast_domain::{
 };
 use holdfast_ledger::{LedgerError, SnapshotMeta};
 use holdfast_metadb::{MetaError, RestoreFence, RestoreJob, RestoreUpdate};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     chain_of,
@@ -98,12 +99,14 @@ impl RestoreError {
 
 /// Claims and makes restores until cancelled.
 pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
-    let tasks = TaskTracker::new();
+    // Dropped with this task: restores end where they are.
+    let mut tasks = JoinSet::new();
     let mut watches: HashMap<RestoreJobId, LeaseWatch> = HashMap::new();
     let busy: Arc<Mutex<HashSet<RestoreJobId>>> = Arc::default();
     let attempts: Arc<Mutex<HashMap<RestoreJobId, u32>>> = Arc::default();
     let started = Instant::now();
     while !cancel.is_cancelled() {
+        while tasks.try_join_next().is_some() {}
         match ctx.metadb.queued_restores(&ctx.id).await {
             Err(error) => {
                 watches.clear();
@@ -143,8 +146,7 @@ pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
         }
         let _ = cancel.run_until_cancelled(tokio::time::sleep(POLL)).await;
     }
-    tasks.close();
-    tasks.wait().await;
+    while tasks.join_next().await.is_some() {}
 }
 
 fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,15 +1,10 @@
 //! Starts a task for every job that is bound to this daemon, and removes the folders of jobs that are bound elsewhere.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use holdfast_domain::BackupJobId;
 use holdfast_metadb::{BackupJobFilter, MetaError};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{chain_of, context::Context, dbpath, job};
 
@@ -20,7 +15,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Runs until cancelled; returns when every task has ended, or the bound has passed.
 pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
-    let mut tasks: HashMap<BackupJobId, JoinHandle<()>> = HashMap::new();
+    let mut tasks: HashMap<BackupJobId, AbortOnDropHandle<()>> = HashMap::new();
     let tasks_cancel = cancel.child_token();
     while !cancel.is_cancelled() {
         if let Err(error) = round(&ctx, &mut tasks, &tasks_cancel).await {
@@ -36,7 +31,7 @@ pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
 
 async fn round(
     ctx: &Arc<Context>,
-    tasks: &mut HashMap<BackupJobId, JoinHandle<()>>,
+    tasks: &mut HashMap<BackupJobId, AbortOnDropHandle<()>>,
     cancel: &CancellationToken,
 ) -> Result<(), MetaError> {
     let filter = BackupJobFilter { daemon: Some(ctx.id.clone()), ..BackupJobFilter::default() };
@@ -45,7 +40,7 @@ async fn round(
     for job in &bound {
         if !tasks.contains_key(&job.id) {
             let task = tokio::spawn(job::run(Arc::clone(ctx), job.id.clone(), cancel.child_token()));
-            tasks.insert(job.id.clone(), task);
+            tasks.insert(job.id.clone(), AbortOnDropHandle::new(task));
         }
     }
     for id in ctx.layout.jobs() {

@@ -17,8 +17,7 @@ use std::{
 
 use holdfast_agent_api::{LedgerTail, SourceInfo};
 use holdfast_domain::{BackupEvent, BackupState, CloseReason, OpTime};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     error::{JobError, Then},
@@ -31,7 +30,7 @@ use crate::{
     chain_of,
     context::Context,
     feed::Feed,
-    head::{Head, Position},
+    head::{Head, HeadError, Position},
     ports::HeadPort,
     proof::ProofOutcome,
     replay_debt::ReplayDebt,
@@ -52,6 +51,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 const PAUSE_OPERATOR: Duration = Duration::from_secs(10);
 /// A head that cannot be worked with this often in a row, for whatever reason, is rebuilt.
 const FAILURES_MAX: u32 = 8;
+/// A ledger that cannot be read this often in a row is given up.
+const UNREADABLE_MAX: u32 = 5;
 /// Longest that a head may take to stop when the daemon ends or the job leaves.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -88,7 +89,7 @@ pub(crate) struct Driver {
     pub(super) newest: Option<Snapshot>,
     pub(super) newest_known: bool,
     pub(super) writing: Option<Writing>,
-    pub(super) proving: Option<JoinHandle<ProofOutcome>>,
+    pub(super) proving: Option<AbortOnDropHandle<ProofOutcome>>,
     pub(super) catalog_seen: Option<Instant>,
     pub(super) ready_since: Option<Instant>,
     pub(super) request_target: Option<(String, OpTime, Instant)>,
@@ -207,6 +208,13 @@ impl Driver {
             (JobError::Feed(_), _) => self.close_head().await,
             _ => {}
         }
+        let then = match &error {
+            // The source was upgraded: its files go on under the next release, if it is here.
+            JobError::Head(HeadError::NeedsBinary { fcv, .. }) if self.change_binary(fcv) => Then::Again,
+            // What the ledger holds stays unreadable: its range ends here.
+            JobError::Feed(_) if then == Then::Wait && self.failures >= UNREADABLE_MAX => Then::Resync,
+            _ => then,
+        };
         let done = match then {
             Then::Rebuild => self.rebuild(&text).await,
             Then::Resync => self.give_up_chain(CloseReason::SyncFailed, &text).await,
@@ -223,6 +231,18 @@ impl Driver {
             return Some(PAUSE_OPERATOR);
         }
         Some((PAUSE_FIRST * 2_u32.saturating_pow(self.failures.min(6) - 1)).min(PAUSE_MAX))
+    }
+
+    /// Opens the head with the release that this feature compatibility version needs, from now on. False: it is not here.
+    fn change_binary(&mut self, fcv: &str) -> bool {
+        let Ok(binary) = self.ctx.binaries.for_source(fcv) else { return false };
+        let (major, minor, patch) = binary.version;
+        tracing::info!(job = %self.record.id(), fcv, release = format!("{major}.{minor}.{patch}"), "the head changes its mongod");
+        let changed = self.heads.change(|head| {
+            head.server_version = format!("{major}.{minor}.{patch}");
+            fcv.clone_into(&mut head.fcv);
+        });
+        changed.is_ok()
     }
 
     /// One step.

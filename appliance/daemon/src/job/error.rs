@@ -16,7 +16,7 @@ use crate::{
 
 /// An error of a job's driver.
 #[derive(Debug, thiserror::Error)]
-pub enum JobError {
+pub(super) enum JobError {
     /// The lease is another's, or the daemon ends.
     #[error("called off")]
     Cancelled,
@@ -74,7 +74,7 @@ pub enum JobError {
 
 /// What the driver does about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub(super) enum Then {
     /// End: someone else owns the job, or the daemon ends.
     End,
     /// The same again after a short pause.
@@ -90,7 +90,7 @@ pub enum Then {
 impl JobError {
     /// What follows.
     #[must_use]
-    pub fn then(&self) -> Then {
+    pub(super) fn then(&self) -> Then {
         let by_class = |class| match class {
             ErrorClass::Cancelled => Then::End,
             ErrorClass::Retry => Then::Again,

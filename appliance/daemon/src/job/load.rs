@@ -4,7 +4,7 @@
 //! anywhere goes on where it was; slices stay stored until the first snapshot, so a head that is lost before it is loaded again.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -13,7 +13,7 @@ use std::{
 };
 
 use bson::RawDocumentBuf;
-use futures::{TryStreamExt as _, stream::FuturesUnordered};
+use futures::future::BoxFuture;
 use holdfast_agent_api::LedgerTail;
 use holdfast_domain::{BackupEvent, BackupJobId, BackupState, CloseReason};
 use holdfast_ledger::{Ledger, LedgerError, StorageOptions, StoredScan, SyncInfo, SyncPhase};
@@ -42,6 +42,8 @@ pub(super) struct OpenLoader {
     loader: Loader,
     port: HeadPort,
     announced: HashSet<(String, i64)>,
+    /// What this process has loaded: the head keeps no progress of what it leaves out (`system.profile`).
+    next: HashMap<CollectionUuid, SliceKey>,
     feed: Option<Feed>,
     /// Catch-up begins once everything is loaded and does not go back.
     all_loaded: bool,
@@ -141,7 +143,7 @@ impl Driver {
         let loader = Loader::begin(head).await?;
         self.record.port(Some(port.number));
         self.loader =
-            Some(OpenLoader { loader, port, announced: HashSet::new(), feed: None, all_loaded: false, _slot: slot });
+            Some(OpenLoader { loader, port, announced: HashSet::new(), next: HashMap::new(), feed: None, all_loaded: false, _slot: slot });
         Ok(())
     }
 
@@ -164,7 +166,8 @@ impl Driver {
                     open.loader.reset(uuid).await?;
                 }
             }
-            let from = open.loader.next_slice(uuid).await.filter(|next| next.scan == scan.scan).map_or(0, |next| next.seq);
+            let next = open.loader.next_slice(uuid).await.max(open.next.get(&uuid).copied());
+            let from = next.filter(|next| next.scan == scan.scan).map_or(0, |next| next.seq);
             if from < scan.next_seq {
                 waiting.push((scan, uuid, from));
             }
@@ -192,14 +195,14 @@ impl Driver {
             until: Instant::now() + STEP_MAX,
             waiting: Mutex::new(waiting.into_iter().map(|(scan, uuid, from)| Portion::new(scan, uuid, from)).collect()),
             loaded: AtomicU64::new(0),
+            done: Mutex::default(),
         };
-        let mut workers = FuturesUnordered::new();
-        for _ in 0..COLLECTIONS_AT_ONCE {
-            workers.push(work.worker());
-        }
-        while workers.try_next().await?.is_some() {}
-        drop(workers);
+        let workers: [BoxFuture<'_, Result<(), JobError>>; COLLECTIONS_AT_ONCE] =
+            std::array::from_fn(|_| Box::pin(work.worker()) as BoxFuture<'_, _>);
+        futures::future::try_join_all(workers).await?;
         let loaded = work.loaded.load(Ordering::Relaxed);
+        let done = work.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        open.next.extend(done);
         metrics::counter!("holdfast_head_loaded_bytes_total").increment(loaded);
         if open.port.should_yield(false) {
             self.close_head().await;
@@ -290,6 +293,7 @@ struct LoadWork<'a> {
     until: Instant,
     waiting: Mutex<Vec<Portion>>,
     loaded: AtomicU64,
+    done: Mutex<Vec<(CollectionUuid, SliceKey)>>,
 }
 
 impl LoadWork<'_> {
@@ -321,8 +325,10 @@ impl LoadWork<'_> {
             let (inserted, next) = tokio::join!(insert, self.read(portion, seq + 1));
             self.loaded.fetch_add(inserted?.bytes, Ordering::Relaxed);
             self.ledger.mark_loaded(self.job, self.chain, &portion.uuid_text, portion.scan, seq).await?;
-            ready = next?;
             seq += 1;
+            let loaded = (portion.uuid, SliceKey { scan: portion.scan, seq });
+            self.done.lock().unwrap_or_else(PoisonError::into_inner).push(loaded);
+            ready = next?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! Invariants: a head that differs is never fed on; a snapshot that led to the same difference again is not tried twice; snapshots that were
 //! tried in vain are in doubt once an older one passed the place.
 
-use holdfast_domain::{BackupEvent, BackupState, CloseReason, SnapshotId};
+use holdfast_domain::{BackupEvent, BackupState, CloseReason, ErrorClass, SnapshotId};
 use holdfast_ledger::SyncPhase;
 
 use super::{
@@ -73,7 +73,15 @@ impl Driver {
         std::fs::create_dir_all(&dir)?;
         let clone = self.heads.clone_of(&id);
         let to = Head::dbpath(&dir);
-        snapshotter::materialise(&self.ctx.store, &snapshot.root, Some(&clone), &to, snapshotter::unseen(), &self.cancel).await?;
+        let back =
+            snapshotter::materialise(&self.ctx.store, &snapshot.root, Some(&clone), &to, snapshotter::unseen(), &self.cancel);
+        if let Err(error) = back.await {
+            if error.class() == ErrorClass::Corrupt {
+                // The next attempt takes an older one.
+                self.doubt(&id).await?;
+            }
+            return Err(error.into());
+        }
         let divergence = divergence.map(|mut d| {
             d.tried.push(id);
             d

@@ -67,10 +67,6 @@ impl Record {
         self.fence.epoch
     }
 
-    pub(crate) fn fence(&self) -> &Fence {
-        &self.fence
-    }
-
     /// Reads the document again. Another owner's lease is [`MetaError::Fenced`].
     pub(crate) async fn refresh(&mut self) -> Result<(), MetaError> {
         let job = self.metadb.backup_job(&self.job.id).await?;

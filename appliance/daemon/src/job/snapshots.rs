@@ -14,7 +14,7 @@ use blockstore_engine::{OnProgress, Pin, Progress, Purpose, Root};
 use holdfast_agent_api::LedgerTail;
 use holdfast_domain::{EntryBody, EntryPosition, ErrorClass, Ts};
 use holdfast_ledger::SnapshotMeta;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     driver::{Driver, Next},
@@ -50,7 +50,7 @@ pub(super) enum Why {
 
 /// A snapshot that is being written.
 pub(super) struct Writing {
-    task: JoinHandle<Result<Root, SnapshotError>>,
+    task: AbortOnDropHandle<Result<Root, SnapshotError>>,
     why: Why,
     meta: SnapshotMeta,
     clone: Option<PathBuf>,
@@ -179,6 +179,7 @@ impl Driver {
         let on_progress: OnProgress = Arc::new(move |p| *seen.lock().unwrap_or_else(PoisonError::into_inner) = p);
         let (store, cancel, meta) = (self.ctx.store.0.clone(), self.cancel.clone(), order.meta.clone());
         let task = tokio::spawn(async move { snapshotter::store(&store, &source, order, on_progress, &cancel).await });
+        let task = AbortOnDropHandle::new(task);
         let holds = clone.is_none();
         self.writing = Some(Writing { task, why, meta, clone, progress });
         if holds {
@@ -239,7 +240,7 @@ impl Driver {
         {
             self.written(tail, writing).await?;
         }
-        if self.proving.as_ref().is_some_and(JoinHandle::is_finished)
+        if self.proving.as_ref().is_some_and(|proving| proving.is_finished())
             && let Some(proving) = self.proving.take()
             && let Ok(outcome) = proving.await
         {
@@ -324,7 +325,8 @@ impl Driver {
         };
         let base = base.filter(|base| base.meta.resume.chain == snapshot.meta.resume.chain);
         let request = ProofRequest { job: self.record.id().clone(), snapshot, base, expected };
-        self.proving = Some(tokio::spawn(proof::prove(Arc::clone(&self.ctx), request, self.cancel.clone())));
+        let proving = tokio::spawn(proof::prove(Arc::clone(&self.ctx), request, self.cancel.clone()));
+        self.proving = Some(AbortOnDropHandle::new(proving));
         Ok(())
     }
 }

@@ -13,8 +13,8 @@ use mongodb::{Client, options::ReadConcern};
 use tokio::task::JoinHandle;
 
 /// Slices are small, so that there are many boundaries.
-const SLICE_BYTES: usize = 64 << 10;
-const SYNC_SLICE_BYTES: usize = 256 << 10;
+const SLICE_BYTES: usize = 512 << 10;
+const SYNC_SLICE_BYTES: usize = 4 << 20;
 
 pub async fn source_info(source: &ReplicaSet) -> SourceInfo {
     let client = source.client();
@@ -102,7 +102,7 @@ async fn tail_forever(client: Client, ledger: Ledger, job: BackupJobId, mut tail
             match (kind, doc.get_document("o").ok().and_then(|o| o.keys().next())) {
                 (Some(kind), _) => summary.count(at.ts, ns, kind),
                 (None, Some(command))
-                    if doc.get_str("op") == Ok("c")
+                    if doc.get_str("op").unwrap() == "c"
                         && !["applyOps", "commitTransaction", "abortTransaction"].contains(&command.as_str()) =>
                 {
                     summary.ddl(at, ns, command);
@@ -168,7 +168,7 @@ async fn scan(client: &Client, ledger: &Ledger, job: &BackupJobId, chain: i64) {
     let before = newest(client).await;
     let collections = lists(client).await;
     let mut scanned = 0;
-    for collection in collections.iter().filter(|c| c.uuid.is_some() && c.kind == "collection") {
+    for collection in collections.iter().filter(|c| c.uuid.is_some() && c.kind == "collection" && c.name != "system.profile") {
         let uuid = collection.uuid.clone().unwrap();
         let indexes: Vec<Document> = collection.indexes.iter().map(|i| Document::try_from(i).unwrap()).collect();
         let request = StartScan {

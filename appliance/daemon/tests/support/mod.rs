@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A source, the appliance's databases, a backup job.
 pub struct World {
@@ -63,8 +63,8 @@ impl World {
         let blocks = client.database("holdfast_blockstore");
         let store = blockstore_engine::Blockstore::open(blocks, blockstore_engine::EngineOptions::default()).await.unwrap();
         let group = metadb.create_group("tests").await.unwrap();
-        let deployment = metadb.create_deployment(&group.id, None).await.unwrap();
-        let secret = metadb.create_enroll_token(&group.id).await.unwrap();
+        let deployment = metadb.create_deployment(&group.id, None, Vec::new(), None).await.unwrap();
+        let (_, secret) = metadb.create_enroll_token(&group.id).await.unwrap();
         let enrolled = metadb.enroll(&secret, "host", "0", "instance").await.unwrap();
         let discovery = Discovery {
             agent: enrolled.agent.id.clone(),
