@@ -90,7 +90,8 @@ async fn twenty_instants_equal_the_source() -> Result<()> {
 fn source_options() -> ReplicaSetOptions {
     let params = [("enableTestCommands", "1"), ("transactionLifetimeLimitSeconds", "600")];
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    ReplicaSetOptions { params, ..ReplicaSetOptions::default() }
+    // The server refuses a transaction (388) that fills too much of its cache.
+    ReplicaSetOptions { params, cache_gb: 4.0, ..ReplicaSetOptions::default() }
 }
 
 #[test]

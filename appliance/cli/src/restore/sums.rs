@@ -34,10 +34,12 @@ fn compare(list: &[u8], dir: &Path) -> anyhow::Result<usize> {
     let mut files = 0;
     for line in list.lines() {
         let line = line.context("read the list of sums")?;
+        let (escaped, line) = line.strip_prefix('\\').map_or((false, line.as_str()), |rest| (true, rest));
         let mut parts = line.splitn(3, "  ");
         let (Some(sum), Some(size), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
             bail!("the list of sums has a damaged line: {line:?}");
         };
+        let path = &if escaped { unescape(path) } else { path.to_owned() };
         let file = dir.join(path);
         let found = fs::metadata(&file).with_context(|| format!("{path} is missing from the restore"))?.len();
         if found.to_string() != size {
@@ -58,9 +60,31 @@ fn compare(list: &[u8], dir: &Path) -> anyhow::Result<usize> {
     Ok(files)
 }
 
+/// Names with a backslash or a line break are escaped, and the line then begins with a backslash, as b3sum does.
+fn unescape(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    let mut chars = path.chars();
+    while let Some(c) = chars.next() {
+        out.push(match (c, c == '\\') {
+            (_, true) => match chars.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                other => other.unwrap_or('\\'),
+            },
+            (c, false) => c,
+        });
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escaped_names() {
+        assert_eq!(unescape(r"a\\nb\nc"), "a\\nb\nc");
+    }
 
     #[test]
     fn damage_is_found() {
