@@ -41,7 +41,7 @@ async fn twenty_instants_equal_the_source() -> Result<()> {
 
     let mut instants = Instants::default();
     // Steady load, stopped now and then: the whole state is recorded.
-    for round in 0..4 {
+    for round in 0..6 {
         sleep(Duration::from_secs(1)).await;
         live.pause().await;
         instants.record(&client, &format!("steady load, round {round}")).await?;
@@ -69,7 +69,6 @@ async fn twenty_instants_equal_the_source() -> Result<()> {
     instants.inside_last_transaction(&client, 3).await?;
     instants.record(&client, "end of a 200 MB transaction").await?;
     workload::many_ops_transaction(&client, 20_000).await?;
-    instants.inside_last_transaction(&client, 2).await?;
     let newest = instants.record(&client, "the newest second").await?;
 
     appliance.wait_restorable(&backup, newest, REACH_WAIT).await?;

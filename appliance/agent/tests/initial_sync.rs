@@ -65,13 +65,8 @@ async fn a_killed_agent_resumes_and_a_deleted_token_starts_that_collection_anew(
     let agent = Agent::start(&fake, state.path());
     complete(&fake, 0).await;
     agent.stop().await;
-    let inner = fake.lock();
-    let sync = &inner.syncs[&0];
-    assert_eq!(sync.scans[&resumed].number, 0, "resumed, not begun again");
-    let there = {
-        drop(inner);
-        source::documents(&client, "d", "resumed").await
-    };
+    assert_eq!(fake.lock().syncs[&0].scans[&resumed].number, 0, "resumed, not begun again");
+    let there = source::documents(&client, "d", "resumed").await;
     let inner = fake.lock();
     let sync = &inner.syncs[&0];
     assert_eq!(bytes(&sync.scans[&resumed].documents()), bytes(&there), "every document once, in natural order");

@@ -1,5 +1,7 @@
 //! Instants of a source with what the source held then, and the comparison of a restore with them.
 
+#![allow(dead_code, reason = "each test takes what it needs of this module")]
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};

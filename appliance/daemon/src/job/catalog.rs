@@ -53,14 +53,15 @@ impl Driver {
         let catalog = listed(catalog);
         self.record.phase("compare the catalog with the source");
         let differences = open.head.compare_catalog(&catalog).await?;
-        self.heads.change(|head| head.compared = Some(after))?;
         if differences.is_empty() {
+            self.heads.change(|head| head.compared = Some(after))?;
             tracing::info!(job = %self.record.id(), at = %after, collections = catalog.collections.len(), "the head's catalog equals the source's");
             return Ok(());
         }
         let shown: Vec<String> = differences.iter().take(DIFFERENCES_SHOWN).map(ToString::to_string).collect();
         let more = differences.len().saturating_sub(shown.len());
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        self.doubt_base().await?;
         Err(JobError::Differs(format!("catalog: {}{rest}", shown.join("; "))))
     }
 

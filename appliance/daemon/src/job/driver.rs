@@ -159,10 +159,10 @@ impl Driver {
                 },
             };
             // A failed report is tried again with the next one.
-            if let Err(error) = self.record.flush(false).await {
-                if JobError::from(error).then() == Then::End {
-                    return false;
-                }
+            if let Err(error) = self.record.flush(false).await
+                && JobError::from(error).then() == Then::End
+            {
+                return false;
             }
             if !pause.is_zero() {
                 let _ = cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
@@ -216,7 +216,7 @@ impl Driver {
             _ => then,
         };
         let done = match then {
-            Then::Rebuild => self.rebuild(&text).await,
+            Then::Rebuild => self.rebuild(&text, error.differs()).await,
             Then::Resync => self.give_up_chain(CloseReason::SyncFailed, &text).await,
             _ => Ok(()),
         };

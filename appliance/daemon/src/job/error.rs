@@ -88,6 +88,12 @@ pub(super) enum Then {
 }
 
 impl JobError {
+    /// True when the head is wrong, not just lost.
+    #[must_use]
+    pub(super) const fn differs(&self) -> bool {
+        matches!(self, Self::Differs(_) | Self::Head(HeadError::Diverged { .. }))
+    }
+
     /// What follows.
     #[must_use]
     pub(super) fn then(&self) -> Then {

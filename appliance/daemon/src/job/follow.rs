@@ -25,8 +25,14 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 impl Driver {
     /// One step of following.
     pub(super) async fn follow(&mut self, tail: &LedgerTail) -> Result<Next, JobError> {
-        if matches!(self.record.job().state, BackupState::InitialSync | BackupState::Resyncing) {
-            self.record.event(BackupEvent::Loaded).await?;
+        match self.record.job().state {
+            BackupState::InitialSync | BackupState::Resyncing if tail.closed.is_none() => {
+                self.record.event(BackupEvent::Loaded).await?;
+            }
+            BackupState::CatchingUp | BackupState::Active if tail.closed.is_some() => {
+                self.record.event(BackupEvent::Resync).await?;
+            }
+            _ => {}
         }
         self.ready_since.get_or_insert_with(Instant::now);
         self.know_newest(tail.at.chain).await?;
@@ -36,7 +42,7 @@ impl Driver {
         }
         if self.open.is_none() {
             let behind = self.position.is_none_or(|p| p.ts < tail.last.ts);
-            if !behind {
+            if !behind && !self.wants_first_catalog() {
                 self.following(tail).await?;
                 return Ok(Next::Wait(POLL));
             }
@@ -129,7 +135,7 @@ impl Driver {
         let Some(position) = self.position else { return Ok(()) };
         let close = position.ts.t.saturating_add(FOLLOWING_SECONDS) >= tail.last.ts.t;
         let state = self.record.job().state;
-        if close && state == BackupState::CatchingUp {
+        if close && state == BackupState::CatchingUp && tail.closed.is_none() {
             self.record.event(BackupEvent::CaughtUp).await?;
         }
         if position.ts >= tail.last.ts {

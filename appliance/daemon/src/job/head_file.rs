@@ -56,9 +56,12 @@ pub struct HeadFile {
     /// Set after a divergence until the head has passed the place.
     #[serde(default)]
     pub divergence: Option<Divergence>,
-    /// Newest catalog of the source that it was compared with.
+    /// Newest catalog of the source that it was found equal to.
     #[serde(default)]
     pub compared: Option<OpTime>,
+    /// The snapshot that it was rebuilt from.
+    #[serde(default)]
+    pub base: Option<SnapshotId>,
 }
 
 /// The heads of one job on this disk.
@@ -215,6 +218,7 @@ mod tests {
             storage: StorageOptions::default(),
             divergence: Some(Divergence { seq: 4, tried: vec![SnapshotId::random()] }),
             compared: Some(OpTime::default()),
+            base: None,
         }
     }
 

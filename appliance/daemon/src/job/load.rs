@@ -93,6 +93,7 @@ impl Driver {
             },
             divergence: None,
             compared: None,
+            base: None,
         })?;
         Ok(Next::Again)
     }
@@ -340,7 +341,7 @@ fn parse_uuid(text: &str) -> Result<CollectionUuid, JobError> {
 
 fn spec(scan: &StoredScan, uuid: CollectionUuid) -> Result<CollectionSpec, JobError> {
     let raw = |doc: &bson::Document| {
-        RawDocumentBuf::try_from(doc).map_err(|source| JobError::Form { what: "a collection's options", source: source.into() })
+        RawDocumentBuf::try_from(doc).map_err(|source| JobError::Form { what: "a collection's options", source })
     };
     Ok(CollectionSpec {
         uuid,

@@ -20,8 +20,8 @@ use crate::{
 };
 
 impl Driver {
-    /// Builds the head anew, or gives the chain up.
-    pub(super) async fn rebuild(&mut self, why: &str) -> Result<(), JobError> {
+    /// Builds the head anew, or gives the chain up. `differs`: it was not just lost, it was wrong.
+    pub(super) async fn rebuild(&mut self, why: &str, differs: bool) -> Result<(), JobError> {
         self.kill_head().await;
         if let Some(writing) = self.writing.take() {
             writing.abort().await;
@@ -36,10 +36,15 @@ impl Driver {
             self.record.event(BackupEvent::Rebuild).await?;
         }
         let divergence = match file.divergence {
-            Some(known) if known.seq >= self.last_seq => known,
-            _ => Divergence { seq: self.last_seq, tried: Vec::new() },
+            // A head that was lost says nothing about the snapshot that it came from.
+            known if !differs => known.map(|mut known| {
+                known.tried.pop();
+                known
+            }),
+            Some(known) if known.seq >= self.last_seq => Some(known),
+            _ => Some(Divergence { seq: self.last_seq, tried: Vec::new() }),
         };
-        if self.rebuild_from_snapshot(file.chain, Some(divergence)).await? {
+        if self.rebuild_from_snapshot(file.chain, divergence).await? {
             return Ok(());
         }
         self.heads.discard()?;
@@ -82,6 +87,7 @@ impl Driver {
             }
             return Err(error.into());
         }
+        let base = Some(id.clone());
         let divergence = divergence.map(|mut d| {
             d.tried.push(id);
             d
@@ -95,7 +101,8 @@ impl Driver {
             fcv: snapshot.meta.fcv.clone(),
             storage: snapshot.meta.storage,
             divergence,
-            compared: old.as_ref().filter(|old| old.chain == chain).and_then(|old| old.compared),
+            compared: None,
+            base,
         });
         if result.is_err() {
             self.heads.current = old;
@@ -110,7 +117,7 @@ impl Driver {
     /// The head has applied this slice: a divergence before it is healed, and what was tried in vain is in doubt.
     pub(super) async fn passed(&mut self, seq: i64) -> Result<(), JobError> {
         let divergence = self.heads.current.as_ref().and_then(|head| head.divergence.clone());
-        let Some(mut divergence) = divergence.filter(|d| seq > d.seq) else { return Ok(()) };
+        let Some(mut divergence) = divergence.filter(|d| seq >= d.seq) else { return Ok(()) };
         divergence.tried.pop();
         for snapshot in divergence.tried {
             tracing::warn!(job = %self.record.id(), %snapshot, "a head rebuilt from this snapshot diverged: it is in doubt");
@@ -118,6 +125,16 @@ impl Driver {
         }
         self.heads.change(|head| head.divergence = None)?;
         tracing::info!(job = %self.record.id(), seq, "the head has passed the place where it diverged");
+        Ok(())
+    }
+
+    /// The head was never equal to the source since it was rebuilt: what it was rebuilt from is in doubt.
+    pub(super) async fn doubt_base(&self) -> Result<(), JobError> {
+        let file = self.heads.current.as_ref().filter(|file| file.compared.is_none());
+        if let Some(base) = file.and_then(|file| file.base.as_ref()) {
+            tracing::warn!(job = %self.record.id(), snapshot = %base, "a head rebuilt from this snapshot differs: it is in doubt");
+            self.doubt(base).await?;
+        }
         Ok(())
     }
 

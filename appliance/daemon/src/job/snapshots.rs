@@ -124,9 +124,7 @@ impl Driver {
         }
         let position = position.filter(|p| p.ts > Ts::ZERO)?;
         let Some(newest) = &self.newest else {
-            let compared = self.heads.current.as_ref().is_some_and(|head| head.compared.is_some());
-            let waited = self.ready_since.is_some_and(|since| since.elapsed() >= FIRST_WAITS);
-            return (compared || waited).then_some(Why::First);
+            return (!self.wants_first_catalog()).then_some(Why::First);
         };
         if position.ts <= newest.meta.optime.ts {
             return None;
@@ -137,6 +135,13 @@ impl Driver {
             return Some(Why::Scheduled);
         }
         self.debt.exceeds(schedule.replay_debt_seconds_max).then_some(Why::ReplayDebt)
+    }
+
+    /// True while the chain's first snapshot waits for the catalog to be compared.
+    pub(super) fn wants_first_catalog(&self) -> bool {
+        let compared = self.heads.current.as_ref().is_some_and(|head| head.compared.is_some());
+        let waited = self.ready_since.is_some_and(|since| since.elapsed() >= FIRST_WAITS);
+        self.newest.is_none() && !compared && !waited
     }
 
     /// Takes a snapshot of the head as it stands.
