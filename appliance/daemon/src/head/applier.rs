@@ -69,9 +69,19 @@ pub(crate) trait Applier: Send + Sync + std::fmt::Debug {
     /// Applies one operation of any kind by itself.
     fn alone<'a>(&'a self, op: &'a [u8], always_upsert: bool) -> BoxFuture<'a, Result<(), Failed>>;
     /// Builds indexes of the collection with this UUID, all in one pass.
-    fn create_indexes<'a>(&'a self, db: &'a str, collection: &'a str, uuid: Option<CollectionUuid>, specs: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Failed>>;
+    fn create_indexes<'a>(
+        &'a self,
+        db: &'a str,
+        collection: &'a str,
+        uuid: Option<CollectionUuid>,
+        specs: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<(), Failed>>;
     /// Creates admin.system.version anew, with the source's UUID and the head's own documents until the source's come.
-    fn version_collection<'a>(&'a self, create: &'a [u8], uuid: Option<CollectionUuid>) -> BoxFuture<'a, Result<(), Failed>>;
+    fn version_collection<'a>(
+        &'a self,
+        create: &'a [u8],
+        uuid: Option<CollectionUuid>,
+    ) -> BoxFuture<'a, Result<(), Failed>>;
 }
 
 /// By `applyOps` in its default mode, on servers where it is atomic.
@@ -96,11 +106,20 @@ impl ApplyOps {
         // A command that is not atomic may say ok and still have failed inside.
         match answer.get_array("results") {
             Ok(results) if results.iter().all(|result| result.as_bool() == Some(true)) => Ok(()),
-            _ => Err(Failed::Refused { code: 0, message: format!("applyOps answered {answer}").chars().take(1000).collect() }),
+            _ => Err(Failed::Refused {
+                code: 0,
+                message: format!("applyOps answered {answer}").chars().take(1000).collect(),
+            }),
         }
     }
 
-    async fn build(&self, db: &str, collection: &str, uuid: Option<CollectionUuid>, specs: &[Vec<u8>]) -> Result<(), Failed> {
+    async fn build(
+        &self,
+        db: &str,
+        collection: &str,
+        uuid: Option<CollectionUuid>,
+        specs: &[Vec<u8>],
+    ) -> Result<(), Failed> {
         // On a name that is not there the command would create a collection with a UUID of its own.
         let is = catalog::uuid_of(&self.client, db, collection).await.map_err(Failed::from)?;
         if is.is_none() || uuid.is_some() && is != uuid {
@@ -112,7 +131,10 @@ impl ApplyOps {
         for (at, spec) in specs.iter().enumerate() {
             writer.document(&at.to_string(), spec);
         }
-        let command = RawDocumentBuf::from_bytes(writer.finish()).map_err(|_| HeadError::Answer { what: "a createIndexes command of this module", field: "valid lengths" })?;
+        let command = RawDocumentBuf::from_bytes(writer.finish()).map_err(|_| HeadError::Answer {
+            what: "a createIndexes command of this module",
+            field: "valid lengths",
+        })?;
         self.run(db, command).await.map(|_| ())
     }
 
@@ -130,7 +152,8 @@ impl ApplyOps {
         }
         // One command, and the journal at once: a server that ended between the two could not start again without its version
         // document (`Head::open` says so).
-        self.apply(&ops.iter().map(Vec::as_slice).collect::<Vec<_>>(), How { always_upsert: false, journal: true }).await?;
+        self.apply(&ops.iter().map(Vec::as_slice).collect::<Vec<_>>(), How { always_upsert: false, journal: true })
+            .await?;
         // The collection of that name which was there before has been moved aside.
         for name in admin.list_collection_names().await? {
             if name.starts_with("tmp") && name.ends_with(".create") {
@@ -150,11 +173,21 @@ impl Applier for ApplyOps {
         Box::pin(self.apply_one(op, always_upsert))
     }
 
-    fn create_indexes<'a>(&'a self, db: &'a str, collection: &'a str, uuid: Option<CollectionUuid>, specs: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Failed>> {
+    fn create_indexes<'a>(
+        &'a self,
+        db: &'a str,
+        collection: &'a str,
+        uuid: Option<CollectionUuid>,
+        specs: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<(), Failed>> {
         Box::pin(self.build(db, collection, uuid, specs))
     }
 
-    fn version_collection<'a>(&'a self, create: &'a [u8], uuid: Option<CollectionUuid>) -> BoxFuture<'a, Result<(), Failed>> {
+    fn version_collection<'a>(
+        &'a self,
+        create: &'a [u8],
+        uuid: Option<CollectionUuid>,
+    ) -> BoxFuture<'a, Result<(), Failed>> {
         Box::pin(self.renew_version(create, uuid))
     }
 }

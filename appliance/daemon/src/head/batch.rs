@@ -100,7 +100,11 @@ pub(crate) fn remove(ns: &str, id: &str) -> Vec<u8> {
 }
 
 /// An `applyOps` command of these operations.
-pub(crate) fn command<'a>(ops: impl Iterator<Item = &'a [u8]>, capacity: usize, how: How) -> Result<RawDocumentBuf, HeadError> {
+pub(crate) fn command<'a>(
+    ops: impl Iterator<Item = &'a [u8]>,
+    capacity: usize,
+    how: How,
+) -> Result<RawDocumentBuf, HeadError> {
     let mut writer = Writer::new(capacity);
     writer.begin(kind::ARRAY, "applyOps");
     let mut key = String::new();
@@ -114,7 +118,8 @@ pub(crate) fn command<'a>(ops: impl Iterator<Item = &'a [u8]>, capacity: usize, 
     if how.journal {
         writer.begin(kind::DOCUMENT, "writeConcern").int32("w", 1).bool("j", true).end();
     }
-    RawDocumentBuf::from_bytes(writer.finish()).map_err(|_| HeadError::Answer { what: "an applyOps command of this module", field: "valid lengths" })
+    RawDocumentBuf::from_bytes(writer.finish())
+        .map_err(|_| HeadError::Answer { what: "an applyOps command of this module", field: "valid lengths" })
 }
 
 #[cfg(test)]

@@ -112,7 +112,14 @@ pub async fn read(client: &Client) -> Result<Catalog, HeadError> {
             let kind = listed.get_str("type").unwrap_or("collection").to_owned();
             let options = listed.get_document("options").cloned().unwrap_or_default();
             let indexes = if kind == "collection" { indexes(client, &db, name).await? } else { Vec::new() };
-            let collection = CatalogCollection { uuid: uuid(&listed), kind, options: raw(&options)?, indexes, db: db.clone(), name: name.to_owned() };
+            let collection = CatalogCollection {
+                uuid: uuid(&listed),
+                kind,
+                options: raw(&options)?,
+                indexes,
+                db: db.clone(),
+                name: name.to_owned(),
+            };
             collections.insert((db.clone(), name.to_owned()), collection);
         }
     }
@@ -120,7 +127,8 @@ pub async fn read(client: &Client) -> Result<Catalog, HeadError> {
 }
 
 fn raw(document: &Document) -> Result<RawDocumentBuf, HeadError> {
-    RawDocumentBuf::try_from(document).map_err(|_| HeadError::Answer { what: "a list of the head", field: "valid BSON" })
+    RawDocumentBuf::try_from(document)
+        .map_err(|_| HeadError::Answer { what: "a list of the head", field: "valid BSON" })
 }
 
 /// Index specifications of a collection.
@@ -142,8 +150,14 @@ pub type DbHashes = BTreeMap<String, BTreeMap<String, String>>;
 pub async fn db_hashes(client: &Client) -> Result<DbHashes, HeadError> {
     let mut out = DbHashes::new();
     for db in databases(client).await? {
-        let answer = client.database(&db).run_command(doc! { "dbHash": 1 }).await.map_err(server("hash the head's databases"))?;
-        let collections = answer.get_document("collections").map_err(|_| HeadError::Answer { what: "dbHash", field: "collections" })?;
+        let answer = client
+            .database(&db)
+            .run_command(doc! { "dbHash": 1 })
+            .await
+            .map_err(server("hash the head's databases"))?;
+        let collections = answer
+            .get_document("collections")
+            .map_err(|_| HeadError::Answer { what: "dbHash", field: "collections" })?;
         let hashes = collections
             .iter()
             .filter(|(name, _)| *name != "system.profile")

@@ -75,7 +75,9 @@ impl Chains {
     pub(crate) fn new(head_dir: &Path, memory_bytes_max: usize) -> Result<Self, HeadError> {
         let folder = head_dir.join(FOLDER);
         match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_error("empty", &folder)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io_error("empty", &folder)(error));
+            }
             _ => {}
         }
         fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
@@ -93,7 +95,14 @@ impl Chains {
     }
 
     /// Keeps a part. `lenient`: the part was applied or passed before, so that its transaction may have begun before the feed.
-    pub(crate) fn push(&mut self, at: OpTime, txn: &TxnRef<'_>, ops: &[Op<'_>], prepared: bool, lenient: bool) -> Result<(), HeadError> {
+    pub(crate) fn push(
+        &mut self,
+        at: OpTime,
+        txn: &TxnRef<'_>,
+        ops: &[Op<'_>],
+        prepared: bool,
+        lenient: bool,
+    ) -> Result<(), HeadError> {
         let key = (txn.lsid.to_vec(), txn.number);
         match txn.prev {
             // A new transaction under this number takes the place of one that was never decided.
@@ -130,7 +139,12 @@ impl Chains {
             if chain.file.is_none() {
                 self.files += 1;
                 let path = self.folder.join(format!("{}.bson", self.files));
-                let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(io_error("create", &path))?;
+                let file = File::options()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .open(&path)
+                    .map_err(io_error("create", &path))?;
                 let mut spill = Spill { path, file: BufWriter::with_capacity(FILE_BUFFER_BYTES, file) };
                 spill.file.write_all(&chain.memory).map_err(io_error("write", &spill.path))?;
                 self.memory_bytes -= chain.memory.len();
@@ -290,7 +304,10 @@ mod tests {
         let mut chains = Chains::new(dir.path(), 1 << 20).unwrap();
         let bytes = op(1);
         let ops = [Op::parse(&bytes).unwrap()];
-        assert!(matches!(chains.push(at(2), &txn(b"a", Some(at(1))), &ops, false, false), Err(HeadError::MissingLink { .. })));
+        assert!(matches!(
+            chains.push(at(2), &txn(b"a", Some(at(1))), &ops, false, false),
+            Err(HeadError::MissingLink { .. })
+        ));
         chains.push(at(2), &txn(b"a", Some(at(1))), &ops, false, true).unwrap();
         assert_eq!(chains.oldest(), None, "a broken chain holds nothing back");
         chains.push(at(3), &txn(b"a", Some(at(2))), &ops, false, true).unwrap();

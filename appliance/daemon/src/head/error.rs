@@ -79,7 +79,9 @@ pub enum HeadError {
         source: EntryError,
     },
     /// An entry that no proved server writes. Nothing of it, and everything before it, has been applied.
-    #[error("the entry at {at} on {ns} holds {what}: this release of Holdfast does not know how to apply it. Nothing of it was applied")]
+    #[error(
+        "the entry at {at} on {ns} holds {what}: this release of Holdfast does not know how to apply it. Nothing of it was applied"
+    )]
     Unknown {
         /// Where it stands.
         at: OpTime,
@@ -89,7 +91,9 @@ pub enum HeadError {
         what: String,
     },
     /// The source has raised its feature compatibility version above what the binary can do.
-    #[error("at {at} the source went to feature compatibility version {fcv}, above the head's mongod {major}.{minor}: open the head with that release")]
+    #[error(
+        "at {at} the source went to feature compatibility version {fcv}, above the head's mongod {major}.{minor}: open the head with that release"
+    )]
     NeedsBinary {
         /// Where.
         at: OpTime,
@@ -144,6 +148,14 @@ pub enum HeadError {
     /// The collection was never announced to the loader.
     #[error("no collection {0} in this initial sync")]
     UnknownCollection(CollectionUuid),
+    /// An initial sync was to be finished before its end was applied.
+    #[error("the initial sync ends at {end}, the head stands at {position}")]
+    BeforeEnd {
+        /// Where the head stands.
+        position: OpTime,
+        /// Where the sync ends.
+        end: Ts,
+    },
     /// A slice came before one that it follows.
     #[error("slice {seq} of scan {scan} of collection {uuid}, expected slice {expected_seq} of scan {expected_scan}")]
     SliceGap {
@@ -245,7 +257,9 @@ impl HeadError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Diverged { .. } | Self::NoHead { .. } | Self::Answer { .. } | Self::Bounded(_) => Remedy::Rebuild,
-            Self::OtherHistory { .. } | Self::MissingLink { .. } | Self::NeedsResync(_) | Self::Decode { .. } => Remedy::Resync,
+            Self::OtherHistory { .. } | Self::MissingLink { .. } | Self::NeedsResync(_) | Self::Decode { .. } => {
+                Remedy::Resync
+            }
             Self::Start(_) if self.class() == ErrorClass::Corrupt => Remedy::Rebuild,
             _ if self.class() == ErrorClass::Operator => Remedy::Operator,
             _ => Remedy::Again,
@@ -268,7 +282,11 @@ impl Classify for HeadError {
             Self::Start(error) => of(error.class()),
             Self::Stop(error) => of(error.class()),
             Self::Version { source, .. } => of(source.class()),
-            Self::Unproved { .. } | Self::Unfit { .. } | Self::Io { .. } | Self::Unknown { .. } | Self::NeedsBinary { .. } => ErrorClass::Operator,
+            Self::Unproved { .. }
+            | Self::Unfit { .. }
+            | Self::Io { .. }
+            | Self::Unknown { .. }
+            | Self::NeedsBinary { .. } => ErrorClass::Operator,
             Self::Decode { .. }
             | Self::Diverged { .. }
             | Self::OtherHistory { .. }
@@ -276,7 +294,13 @@ impl Classify for HeadError {
             | Self::NoHead { .. }
             | Self::Answer { .. }
             | Self::NeedsResync(_) => ErrorClass::Corrupt,
-            Self::NotEmpty(_) | Self::UnknownCollection(_) | Self::WrongPhase { .. } | Self::Bounded(_) | Self::FeedGap { .. } | Self::SliceGap { .. } => ErrorClass::Caller,
+            Self::NotEmpty(_)
+            | Self::UnknownCollection(_)
+            | Self::WrongPhase { .. }
+            | Self::Bounded(_)
+            | Self::FeedGap { .. }
+            | Self::SliceGap { .. }
+            | Self::BeforeEnd { .. } => ErrorClass::Caller,
             Self::Interrupted | Self::Server { .. } => ErrorClass::Retry,
             Self::TooManyTransactions(_) | Self::Refused { .. } => ErrorClass::Operator,
         }

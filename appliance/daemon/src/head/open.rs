@@ -99,7 +99,10 @@ impl Head {
         let (mongod, release) = start(dir, options).await?;
         let client = mongod.client();
         client.database(LOCAL).create_collection(MARKER).await.map_err(server("write the marker"))?;
-        let marker = Position::START.document().to_vec().map_err(|_| HeadError::Answer { what: "the marker", field: "valid BSON" })?;
+        let marker = Position::START
+            .document()
+            .to_vec()
+            .map_err(|_| HeadError::Answer { what: "the marker", field: "valid BSON" })?;
         store(&ApplyOps::new(client), &[batch::put(MARKER_NS, &marker)], "write the marker").await?;
         Self::assemble(dir, mongod, release, Position::START, Phase::Steady)
     }
@@ -115,7 +118,9 @@ impl Head {
         }
         let (mongod, release) = match start(dir, options).await {
             // Its version collection is renewed once in its life; it died at that moment.
-            Err(HeadError::Start(StartError::Exited { log, .. })) if log.contains("missing featureCompatibilityVersion document") => {
+            Err(HeadError::Start(StartError::Exited { log, .. }))
+                if log.contains("missing featureCompatibilityVersion document") =>
+            {
                 return Err(none("it died while its version document was being written"));
             }
             other => other?,
@@ -123,15 +128,24 @@ impl Head {
         let client = mongod.client();
         let position = read_position(&client).await?.ok_or_else(|| none("its marker is missing"))?;
         let state = client.database(LOCAL).collection::<Document>(STATE);
-        let phase = match state.find_one(doc! { "_id": PHASE_ID }).await.map_err(server("read the phase of the head"))? {
-            None => Phase::Steady,
-            Some(document) if document.get_str("phase").is_ok_and(|phase| phase == Phase::Loading.name()) => Phase::Loading,
-            Some(_) => Phase::CatchingUp,
-        };
+        let phase =
+            match state.find_one(doc! { "_id": PHASE_ID }).await.map_err(server("read the phase of the head"))? {
+                None => Phase::Steady,
+                Some(document) if document.get_str("phase").is_ok_and(|phase| phase == Phase::Loading.name()) => {
+                    Phase::Loading
+                }
+                Some(_) => Phase::CatchingUp,
+            };
         Self::assemble(dir, mongod, release, position, phase)
     }
 
-    fn assemble(dir: &Path, mongod: Mongod, release: (u32, u32), position: Position, phase: Phase) -> Result<Self, HeadError> {
+    fn assemble(
+        dir: &Path,
+        mongod: Mongod,
+        release: (u32, u32),
+        position: Position,
+        phase: Phase,
+    ) -> Result<Self, HeadError> {
         let applier: Box<dyn Applier> = Box::new(ApplyOps::new(mongod.client()));
         let feeder = Feeder::new(applier, Chains::new(dir, MEMORY_BYTES_MAX)?, position, release);
         Ok(Self { dir: dir.to_owned(), mongod, feeder, phase })
@@ -168,7 +182,11 @@ impl Head {
     }
 
     pub(super) fn require(&self, phase: Phase) -> Result<(), HeadError> {
-        if self.phase == phase { Ok(()) } else { Err(HeadError::WrongPhase { is: self.phase.name(), wanted: phase.name() }) }
+        if self.phase == phase {
+            Ok(())
+        } else {
+            Err(HeadError::WrongPhase { is: self.phase.name(), wanted: phase.name() })
+        }
     }
 
     /// Applies concatenated oplog entries: those with `ts` at or before `up_to`, or all. Entries that were applied before are
@@ -253,9 +271,6 @@ pub(super) async fn read_state(client: &Client) -> Result<Vec<Document>, HeadErr
     let cursor = client.database(LOCAL).collection::<Document>(STATE).find(doc! {}).await.map_err(server(what))?;
     cursor.try_collect().await.map_err(server(what))
 }
-
-
-
 
 async fn start(dir: &Path, options: &HeadOptions) -> Result<(Mongod, (u32, u32)), HeadError> {
     let capabilities = probe::probe(&options.binary, dir).await?;

@@ -51,7 +51,8 @@ fn loaded(ts: Ts) -> Ts {
 
 impl Position {
     /// Before the first entry.
-    pub const START: Self = Self { ts: Ts::ZERO, term: -1, ops: 0, feed_from: OpTime { ts: Ts::ZERO, term: -1 }, open: false, bound: None };
+    pub const START: Self =
+        Self { ts: Ts::ZERO, term: -1, ops: 0, feed_from: OpTime { ts: Ts::ZERO, term: -1 }, open: false, bound: None };
 
     /// The last entry that was applied whole.
     #[must_use]
@@ -126,7 +127,14 @@ mod tests {
         for position in [
             Position::START,
             Position { ts: Ts { t: 9, i: 3 }, term: 4, ops: 17, feed_from: at, open: true, bound: None },
-            Position { ts: Ts { t: 9, i: 3 }, term: 4, ops: 0, feed_from: at, open: false, bound: Some(Ts { t: 9, i: 5 }) },
+            Position {
+                ts: Ts { t: 9, i: 3 },
+                term: 4,
+                ops: 0,
+                feed_from: at,
+                open: false,
+                bound: Some(Ts { t: 9, i: 5 }),
+            },
         ] {
             assert_eq!(Position::from_document(&position.document()).unwrap(), position);
             let operation = Document::from_reader(position.operation().as_slice()).unwrap();

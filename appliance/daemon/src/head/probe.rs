@@ -55,7 +55,11 @@ impl Capabilities {
 
 fn proved(release: (u32, u32, u32), binary: &Path) -> Result<(), HeadError> {
     let (major, minor, _) = release;
-    if PROVED.contains(&(major, minor)) { Ok(()) } else { Err(HeadError::Unproved { binary: binary.to_owned(), major, minor }) }
+    if PROVED.contains(&(major, minor)) {
+        Ok(())
+    } else {
+        Err(HeadError::Unproved { binary: binary.to_owned(), major, minor })
+    }
 }
 
 /// Tries a binary on a throw-away server in a folder under `scratch`; a binary that is not proved is not even started. What
@@ -88,7 +92,8 @@ pub async fn probe(binary: &Path, scratch: &Path) -> Result<Capabilities, HeadEr
 }
 
 async fn try_server(binary: &Path, folder: &Path, port: u16) -> Result<(bool, bool), HeadError> {
-    let server = Mongod::start(MongodOptions::plain(binary, folder.join("db"), port)).await.map_err(HeadError::Start)?;
+    let server =
+        Mongod::start(MongodOptions::plain(binary, folder.join("db"), port)).await.map_err(HeadError::Start)?;
     let tried = try_promises(&server.client()).await;
     // Nothing of it is kept, so it need not stop cleanly.
     server.kill().await;
@@ -101,12 +106,17 @@ async fn try_promises(client: &Client) -> mongodb::error::Result<(bool, bool)> {
     collection.insert_one(doc! { "_id": 0 }).await?;
     let insert = |id: i32| doc! { "op": "i", "ns": "probe.c", "o": { "_id": id } };
     let update = |id: i32| doc! { "op": "u", "ns": "probe.c", "o2": { "_id": id }, "o": { "$v": 2, "diff": { "u": { "x": 1 } } } };
-    let apply = |ops: Vec<Document>, upsert: bool| admin.run_command(doc! { "applyOps": ops, "bypassDocumentValidation": true, "alwaysUpsert": upsert });
+    let apply = |ops: Vec<Document>, upsert: bool| {
+        admin.run_command(doc! { "applyOps": ops, "bypassDocumentValidation": true, "alwaysUpsert": upsert })
+    };
     let failed = apply(vec![insert(1), update(99)], false).await.is_err();
     let nothing_left = collection.count_documents(doc! { "_id": { "$in": [1, 99] } }).await? == 0;
-    let whole = apply(vec![insert(2), update(2)], false).await.is_ok() && collection.count_documents(doc! { "_id": 2, "x": 1 }).await? == 1;
-    let reported = apply(vec![update(3)], false).await.is_err() && collection.count_documents(doc! { "_id": 3 }).await? == 0;
-    let upserted = apply(vec![update(4)], true).await.is_ok() && collection.count_documents(doc! { "_id": 4 }).await? == 1;
+    let whole = apply(vec![insert(2), update(2)], false).await.is_ok()
+        && collection.count_documents(doc! { "_id": 2, "x": 1 }).await? == 1;
+    let reported =
+        apply(vec![update(3)], false).await.is_err() && collection.count_documents(doc! { "_id": 3 }).await? == 0;
+    let upserted =
+        apply(vec![update(4)], true).await.is_ok() && collection.count_documents(doc! { "_id": 4 }).await? == 1;
     Ok((failed && nothing_left && whole, reported && upserted))
 }
 
@@ -122,9 +132,16 @@ mod tests {
         assert!(Capabilities { release: (5, 0, 32), ..good }.check(binary).is_ok());
         for release in [(4, 4, 1), (6, 2, 0), (7, 0, 0), (8, 0, 1)] {
             let said = Capabilities { release, ..good }.check(binary).map_err(|e| e.to_string());
-            assert!(said.is_err_and(|said| said.contains(&format!("{}.{}", release.0, release.1)) && said.contains("Install")));
+            assert!(
+                said.is_err_and(
+                    |said| said.contains(&format!("{}.{}", release.0, release.1)) && said.contains("Install")
+                )
+            );
         }
         assert!(matches!(Capabilities { atomic_batch: false, ..good }.check(binary), Err(HeadError::Unfit { .. })));
-        assert!(matches!(Capabilities { obeys_always_upsert: false, ..good }.check(binary), Err(HeadError::Unfit { .. })));
+        assert!(matches!(
+            Capabilities { obeys_always_upsert: false, ..good }.check(binary),
+            Err(HeadError::Unfit { .. })
+        ));
     }
 }

@@ -23,7 +23,12 @@ const UPDATE_OF_MISSING: i32 = 218;
 /// An operation that renames a collection to a name that nobody has.
 pub(crate) fn rename_operation(uuid: CollectionUuid, from: &str, to: &str) -> Vec<u8> {
     let db = from.split_once('.').map_or(from, |(db, _)| db);
-    let o = Writer::new(256).text("renameCollection", from).text("to", to).bool("stayTemp", false).bool("dropTarget", false).finish();
+    let o = Writer::new(256)
+        .text("renameCollection", from)
+        .text("to", to)
+        .bool("stayTemp", false)
+        .bool("dropTarget", false)
+        .finish();
     Writer::new(512).text("op", "c").text("ns", &format!("{db}.$cmd")).uuid("ui", uuid.0).document("o", &o).finish()
 }
 
@@ -76,7 +81,13 @@ impl Feeder {
         Ok(())
     }
 
-    pub(in super::super) async fn catch_up_command(&mut self, command: Command, op: &Op<'_>, at: OpTime, after: Position) -> Result<(), HeadError> {
+    pub(in super::super) async fn catch_up_command(
+        &mut self,
+        command: Command,
+        op: &Op<'_>,
+        at: OpTime,
+        after: Position,
+    ) -> Result<(), HeadError> {
         if command == Command::DropDatabase {
             // Every collection of it was dropped by an entry of its own. What is left was scanned later than this, so its
             // creation must follow.
@@ -89,7 +100,11 @@ impl Feeder {
         }
         let Some(uuid) = op.ui else {
             // Only servers before 4.0 wrote commands on collections without UUID.
-            return Err(HeadError::Unknown { at, ns: op.ns.to_owned(), what: "a command on a collection without its UUID".into() });
+            return Err(HeadError::Unknown {
+                at,
+                ns: op.ns.to_owned(),
+                what: "a command on a collection without its UUID".into(),
+            });
         };
         match command {
             Command::Create => self.catch_up_create(op, uuid, at, after).await,
@@ -105,14 +120,19 @@ impl Feeder {
                 Ok(())
             }
             Command::CollMod => self.catch_up_coll_mod(op, uuid, at, after).await,
-            Command::CreateIndexes | Command::CommitIndexBuild | Command::StartIndexBuild | Command::AbortIndexBuild | Command::DropIndexes => {
+            Command::CreateIndexes
+            | Command::CommitIndexBuild
+            | Command::StartIndexBuild
+            | Command::AbortIndexBuild
+            | Command::DropIndexes => {
                 self.edit_indexes(command, op, uuid).map_err(|source| HeadError::Decode { after: at, source })?;
                 self.push_model(uuid, at, after).await
             }
             // emptycapped and convertToCapped: the documents that they left are inserted again by later entries.
             _ => {
                 let name = self.collection_name(uuid)?;
-                let o = commands::retarget(op.o, &name).map_err(|source| HeadError::Decode { after: at, source: source.into() })?;
+                let o = commands::retarget(op.o, &name)
+                    .map_err(|source| HeadError::Decode { after: at, source: source.into() })?;
                 self.alone(&op.encode_with(op.ns, &o), at, after).await
             }
         }
@@ -126,7 +146,9 @@ impl Feeder {
     fn edit_indexes(&mut self, command: Command, op: &Op<'_>, uuid: CollectionUuid) -> Result<(), EntryError> {
         let Some(model) = self.model.as_mut() else { return Ok(()) };
         match command {
-            Command::CreateIndexes | Command::CommitIndexBuild => model.add_indexes(uuid, commands::index_specs(op)?)?,
+            Command::CreateIndexes | Command::CommitIndexBuild => {
+                model.add_indexes(uuid, commands::index_specs(op)?)?
+            }
             Command::DropIndexes => match raw::find(op.o, "index")? {
                 Some(index) => match (index.text(), index.document()) {
                     (Some(name), _) => model.drop_index(uuid, name)?,
@@ -145,8 +167,16 @@ impl Feeder {
         Ok(())
     }
 
-    async fn catch_up_create(&mut self, op: &Op<'_>, uuid: CollectionUuid, at: OpTime, after: Position) -> Result<(), HeadError> {
-        let name = op.command_target().ok_or(HeadError::Decode { after: at, source: EntryError::Field("name of a collection") })?;
+    async fn catch_up_create(
+        &mut self,
+        op: &Op<'_>,
+        uuid: CollectionUuid,
+        at: OpTime,
+        after: Position,
+    ) -> Result<(), HeadError> {
+        let name = op
+            .command_target()
+            .ok_or(HeadError::Decode { after: at, source: EntryError::Field("name of a collection") })?;
         let ns = format!("{}.{name}", op.db());
         if let Some(now) = self.model()?.name(uuid).map(str::to_owned) {
             // Scanned after this. It gets the name that it had at first, also when it was moved aside: what came later,
@@ -181,7 +211,13 @@ impl Feeder {
         self.flush().await
     }
 
-    async fn catch_up_rename(&mut self, op: &Op<'_>, uuid: CollectionUuid, at: OpTime, after: Position) -> Result<(), HeadError> {
+    async fn catch_up_rename(
+        &mut self,
+        op: &Op<'_>,
+        uuid: CollectionUuid,
+        at: OpTime,
+        after: Position,
+    ) -> Result<(), HeadError> {
         let bad = |source: raw::RawError| HeadError::Decode { after: at, source: source.into() };
         let to = raw::find(op.o, "to").map_err(bad)?.and_then(|to| to.text());
         let to = to.ok_or(HeadError::Decode { after: at, source: EntryError::Field("to of a rename") })?;
@@ -201,7 +237,13 @@ impl Feeder {
         self.flush().await
     }
 
-    async fn catch_up_coll_mod(&mut self, op: &Op<'_>, uuid: CollectionUuid, at: OpTime, after: Position) -> Result<(), HeadError> {
+    async fn catch_up_coll_mod(
+        &mut self,
+        op: &Op<'_>,
+        uuid: CollectionUuid,
+        at: OpTime,
+        after: Position,
+    ) -> Result<(), HeadError> {
         let bad = |source: raw::RawError| HeadError::Decode { after: at, source: source.into() };
         if let Some(index) = raw::find(op.o, "index").map_err(bad)?.and_then(|index| index.document()) {
             self.model()?.modify_index(uuid, index).map_err(bad)?;
@@ -218,7 +260,9 @@ impl Feeder {
                 Ok(()) => {}
                 // The options were listed after this change, so it may contradict a later one (a granularity cannot be made
                 // finer again). The catalogs are compared at the end.
-                Err(Failed::Refused { code, message }) => tracing::info!(%at, code, message, "catching up: collMod left out"),
+                Err(Failed::Refused { code, message }) => {
+                    tracing::info!(%at, code, message, "catching up: collMod left out")
+                }
                 Err(other) => return Err(self.failed(other, &change, at)),
             }
         }
@@ -228,7 +272,12 @@ impl Feeder {
 
     /// An update that must not make a document where there is none: a capped collection drops its oldest documents without
     /// saying so, and half a view is an error to the server.
-    pub(in super::super) async fn update_if_there(&mut self, op: &[u8], at: OpTime, after: Position) -> Result<(), HeadError> {
+    pub(in super::super) async fn update_if_there(
+        &mut self,
+        op: &[u8],
+        at: OpTime,
+        after: Position,
+    ) -> Result<(), HeadError> {
         self.flush().await?;
         match self.applier.alone(op, false).await {
             Ok(()) | Err(Failed::Refused { code: UPDATE_OF_MISSING, .. }) => {}

@@ -50,7 +50,9 @@ impl Model {
             model.insert(named.uuid, named.ns.clone(), named.capped);
         }
         for document in state {
-            let Some(uuid) = document.get_str("_id").ok().and_then(|id| id.parse::<CollectionUuid>().ok()) else { continue };
+            let Some(uuid) = document.get_str("_id").ok().and_then(|id| id.parse::<CollectionUuid>().ok()) else {
+                continue;
+            };
             let lacks = HeadError::Answer { what: "local.holdfast_catchup", field: "indexes" };
             let Ok(specs) = document.get_array("indexes") else { return Err(lacks) };
             let raw = |spec: &Bson| spec.as_document().and_then(|spec| spec.to_vec().ok());
@@ -127,7 +129,12 @@ impl Model {
 
     /// Collections of a database.
     pub(crate) fn of_database(&self, db: &str) -> Vec<CollectionUuid> {
-        let mut found: Vec<_> = self.names.iter().filter(|(_, ns)| ns.split_once('.').is_some_and(|(of, _)| of == db)).map(|(uuid, _)| *uuid).collect();
+        let mut found: Vec<_> = self
+            .names
+            .iter()
+            .filter(|(_, ns)| ns.split_once('.').is_some_and(|(of, _)| of == db))
+            .map(|(uuid, _)| *uuid)
+            .collect();
         found.sort();
         found
     }
@@ -143,7 +150,11 @@ impl Model {
 
     /// Replaces all indexes of a collection. `_id`'s and a clustered one come with the collection; one that is still being
     /// built is not there yet.
-    pub(crate) fn set_indexes<'a>(&mut self, uuid: CollectionUuid, specs: impl Iterator<Item = &'a [u8]>) -> Result<(), RawError> {
+    pub(crate) fn set_indexes<'a>(
+        &mut self,
+        uuid: CollectionUuid,
+        specs: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), RawError> {
         let mut kept = Vec::new();
         for spec in specs {
             let has = |field| raw::find(spec, field).map(|found| found.is_some());
@@ -206,14 +217,19 @@ impl Model {
     /// Indexes to build, by collection.
     pub(crate) fn to_build(&self) -> Vec<(CollectionUuid, String, Vec<Vec<u8>>)> {
         let built = self.indexes.iter().filter(|(_, specs)| !specs.is_empty());
-        let mut out: Vec<_> = built.filter_map(|(uuid, specs)| Some((*uuid, self.name(*uuid)?.to_owned(), specs.clone()))).collect();
+        let mut out: Vec<_> =
+            built.filter_map(|(uuid, specs)| Some((*uuid, self.name(*uuid)?.to_owned(), specs.clone()))).collect();
         out.sort();
         out
     }
 
     /// What must not be left at the end of catching up: in words.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        let aside = self.names.iter().filter(|(_, ns)| ns.contains(ASIDE)).map(|(uuid, ns)| format!("{ns} ({uuid}) was moved aside and never moved back or dropped"));
+        let aside = self
+            .names
+            .iter()
+            .filter(|(_, ns)| ns.contains(ASIDE))
+            .map(|(uuid, ns)| format!("{ns} ({uuid}) was moved aside and never moved back or dropped"));
         let orphans = self.orphans.iter().map(|uuid| format!("collection {uuid} outlived its database"));
         let mut out: Vec<_> = aside.chain(orphans).collect();
         out.sort();
@@ -228,7 +244,8 @@ impl Model {
     /// The operation that stores what is known of a collection, or removes it.
     pub(crate) fn operation(&self, uuid: CollectionUuid) -> Vec<u8> {
         let id = uuid.to_string();
-        let Some(specs) = self.indexes.get(&uuid).or_else(|| self.names.get(&uuid).map(|_| const { &Vec::new() })) else {
+        let Some(specs) = self.indexes.get(&uuid).or_else(|| self.names.get(&uuid).map(|_| const { &Vec::new() }))
+        else {
             return batch::remove(STATE_NS, &id);
         };
         let mut writer = Writer::new(256);
@@ -335,15 +352,24 @@ mod tests {
 
     #[test]
     fn coll_mod_changes_one_index() {
-        let mut model = loaded(&[doc! {"v": 2, "key": {"x": 1}, "name": "x_1"}, doc! {"v": 2, "key": {"y": 1}, "name": "y_1", "hidden": true, "expireAfterSeconds": 5}]);
+        let mut model = loaded(&[
+            doc! {"v": 2, "key": {"x": 1}, "name": "x_1"},
+            doc! {"v": 2, "key": {"y": 1}, "name": "y_1", "hidden": true, "expireAfterSeconds": 5},
+        ]);
         model.modify_index(A, &raw(&doc! {"name": "x_1", "prepareUnique": true, "expireAfterSeconds": 7_i64})).unwrap();
         model.modify_index(A, &raw(&doc! {"keyPattern": {"y": 1}, "hidden": false, "expireAfterSeconds": 6})).unwrap();
         assert_eq!(
             specs(&model),
-            vec![doc! {"v": 2, "key": {"x": 1}, "name": "x_1", "expireAfterSeconds": 7_i64, "prepareUnique": true}, doc! {"v": 2, "key": {"y": 1}, "name": "y_1", "expireAfterSeconds": 6}]
+            vec![
+                doc! {"v": 2, "key": {"x": 1}, "name": "x_1", "expireAfterSeconds": 7_i64, "prepareUnique": true},
+                doc! {"v": 2, "key": {"y": 1}, "name": "y_1", "expireAfterSeconds": 6}
+            ]
         );
         model.modify_index(A, &raw(&doc! {"name": "x_1", "unique": true})).unwrap();
-        assert_eq!(specs(&model)[0], doc! {"v": 2, "key": {"x": 1}, "name": "x_1", "expireAfterSeconds": 7_i64, "unique": true});
+        assert_eq!(
+            specs(&model)[0],
+            doc! {"v": 2, "key": {"x": 1}, "name": "x_1", "expireAfterSeconds": 7_i64, "unique": true}
+        );
     }
 
     #[test]

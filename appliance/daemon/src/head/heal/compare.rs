@@ -78,7 +78,10 @@ pub fn compare(source: &Catalog, head: &Catalog) -> Vec<Difference> {
         indexes(source, head, &mut differs);
     }
     for (key, head) in ours.iter().filter(|(key, _)| !theirs.contains_key(*key)) {
-        out.push(Difference { ns: format!("{}.{}", head.db, head.name), what: format!("{} {key} is only on the head", head.kind) });
+        out.push(Difference {
+            ns: format!("{}.{}", head.db, head.name),
+            what: format!("{} {key} is only on the head", head.kind),
+        });
     }
     out.sort_by(|a, b| a.ns.cmp(&b.ns));
     out
@@ -86,7 +89,11 @@ pub fn compare(source: &Catalog, head: &Catalog) -> Vec<Difference> {
 
 fn indexes(source: &CatalogCollection, head: &CatalogCollection, differs: &mut impl FnMut(String)) {
     let named = |collection: &'_ CatalogCollection| -> BTreeMap<String, bson::RawDocumentBuf> {
-        collection.indexes.iter().map(|spec| (spec.get_str("name").unwrap_or_default().to_owned(), spec.clone())).collect()
+        collection
+            .indexes
+            .iter()
+            .map(|spec| (spec.get_str("name").unwrap_or_default().to_owned(), spec.clone()))
+            .collect()
     };
     let (theirs, ours) = (named(source), named(head));
     for (name, spec) in &theirs {
@@ -126,13 +133,26 @@ mod tests {
     }
 
     fn said(source: Vec<CatalogCollection>, head: Vec<CatalogCollection>) -> Vec<String> {
-        compare(&Catalog { collections: source }, &Catalog { collections: head }).iter().map(ToString::to_string).collect()
+        compare(&Catalog { collections: source }, &Catalog { collections: head })
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
     fn equal_catalogs_have_no_difference_whatever_the_order_of_fields() {
-        let a = collection(1, "c", doc! {"capped": true, "size": 5, "temp": true}, vec![doc! {"v": 2, "key": {"a": 1}, "name": "a_1"}]);
-        let b = collection(1, "c", doc! {"size": 5, "capped": true}, vec![doc! {"key": {"a": 1}, "name": "a_1", "v": 2, "ns": "a.c"}]);
+        let a = collection(
+            1,
+            "c",
+            doc! {"capped": true, "size": 5, "temp": true},
+            vec![doc! {"v": 2, "key": {"a": 1}, "name": "a_1"}],
+        );
+        let b = collection(
+            1,
+            "c",
+            doc! {"size": 5, "capped": true},
+            vec![doc! {"key": {"a": 1}, "name": "a_1", "v": 2, "ns": "a.c"}],
+        );
         assert!(said(vec![a], vec![b]).is_empty());
     }
 
@@ -151,7 +171,15 @@ mod tests {
         ];
         let said = said(source, head);
         assert_eq!(said.len(), 7, "{said:#?}");
-        for part in ["a.c: options", "a.c: index", "a.renamed: is a.old", "index gone is missing", "index new is only", "a.missing: collection", "a.extra: collection"] {
+        for part in [
+            "a.c: options",
+            "a.c: index",
+            "a.renamed: is a.old",
+            "index gone is missing",
+            "index new is only",
+            "a.missing: collection",
+            "a.extra: collection",
+        ] {
             assert!(said.iter().any(|s| s.contains(part)), "{part} in {said:#?}");
         }
     }

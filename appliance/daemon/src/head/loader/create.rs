@@ -50,7 +50,11 @@ fn create_operation(spec: &CollectionSpec) -> Result<Vec<u8>, RawError> {
         o.document("idIndex", &listed.unwrap_or_else(id_index));
     }
     let mut operation = Writer::new(options.len() + 512);
-    operation.text("op", "c").text("ns", &format!("{}.$cmd", spec.db)).uuid("ui", spec.uuid.0).document("o", &o.finish());
+    operation
+        .text("op", "c")
+        .text("ns", &format!("{}.$cmd", spec.db))
+        .uuid("ui", spec.uuid.0)
+        .document("o", &o.finish());
     Ok(operation.finish())
 }
 
@@ -82,7 +86,8 @@ impl Loader {
                 }
                 self.run(&create, "create a collection").await?;
             }
-            let capped = raw::find(spec.options.as_bytes(), "capped").map_err(broken)?.is_some_and(|capped| capped.truthy());
+            let capped =
+                raw::find(spec.options.as_bytes(), "capped").map_err(broken)?.is_some_and(|capped| capped.truthy());
             state.model.insert(spec.uuid, ns, capped);
         }
         state.model.set_indexes(spec.uuid, spec.indexes.iter().map(|index| index.as_bytes())).map_err(broken)?;

@@ -80,7 +80,8 @@ fn insert_command(collection: &str, documents: &[&[u8]]) -> Result<RawDocumentBu
         writer.document(&key, document);
     }
     writer.end().bool("ordered", false).bool("bypassDocumentValidation", true);
-    RawDocumentBuf::from_bytes(writer.finish()).map_err(|_| HeadError::Answer { what: "an insert command of this module", field: "valid lengths" })
+    RawDocumentBuf::from_bytes(writer.finish())
+        .map_err(|_| HeadError::Answer { what: "an insert command of this module", field: "valid lengths" })
 }
 
 impl Loader {
@@ -123,7 +124,13 @@ impl Loader {
         let expected = progress.map_or(SliceKey { scan: slice.scan, seq: 0 }, |progress| progress.next);
         let first_of_new_scan = slice.scan > expected.scan && slice.seq == 0;
         if slice > expected && !first_of_new_scan {
-            return Err(HeadError::SliceGap { uuid, scan: slice.scan, seq: slice.seq, expected_scan: expected.scan, expected_seq: expected.seq });
+            return Err(HeadError::SliceGap {
+                uuid,
+                scan: slice.scan,
+                seq: slice.seq,
+                expected_scan: expected.scan,
+                expected_seq: expected.seq,
+            });
         }
         let target = Target { uuid, ns, capped: state.model.capped(uuid) };
         Ok((target, progress.unwrap_or(Progress { next: expected, documents: 0 })))
@@ -140,7 +147,9 @@ impl Loader {
                 continue;
             }
             match chunks.last_mut() {
-                Some(chunk) if bytes + document.len() <= COMMAND_BYTES_MAX && chunk.len() < COMMAND_DOCUMENTS_MAX => chunk.push(document),
+                Some(chunk) if bytes + document.len() <= COMMAND_BYTES_MAX && chunk.len() < COMMAND_DOCUMENTS_MAX => {
+                    chunk.push(document)
+                }
                 _ => {
                     chunks.push(vec![document]);
                     bytes = 0;
@@ -162,7 +171,12 @@ impl Loader {
     /// Inserts documents; those that the command refuses for another reason than being there are returned.
     async fn insert_chunk<'a>(&self, target: &Target, documents: Vec<&'a [u8]>) -> Result<Vec<&'a [u8]>, HeadError> {
         let (db, collection) = target.parts();
-        let answer = self.client.database(db).run_raw_command(insert_command(collection, &documents)?).await.map_err(server("insert documents"))?;
+        let answer = self
+            .client
+            .database(db)
+            .run_raw_command(insert_command(collection, &documents)?)
+            .await
+            .map_err(server("insert documents"))?;
         let mut refused = Vec::new();
         let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
         for error in errors.iter().filter_map(|error| error.as_document()) {
@@ -170,7 +184,9 @@ impl Loader {
                 continue;
             }
             let at = error.get_i32("index").ok().and_then(|at| usize::try_from(at).ok());
-            let document = at.and_then(|at| documents.get(at)).ok_or(HeadError::Answer { what: "an error of insert", field: "index" })?;
+            let document = at
+                .and_then(|at| documents.get(at))
+                .ok_or(HeadError::Answer { what: "an error of insert", field: "index" })?;
             refused.push(*document);
         }
         Ok(refused)

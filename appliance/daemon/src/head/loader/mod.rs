@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 
 use bson::{Document, RawDocumentBuf};
 use futures::{StreamExt, TryStreamExt, stream};
-use holdfast_domain::{OpTime, Ts};
+use holdfast_domain::Ts;
 use mongodb::{Client, error::ErrorKind};
 use tokio::sync::Mutex;
 
@@ -134,7 +134,8 @@ impl Loader {
             }
             match client.database(LOCAL).create_collection(STATE).await {
                 // A crash came between the collection and the phase.
-                Err(error) if matches!(error.kind.as_ref(), ErrorKind::Command(error) if error.code == NAMESPACE_EXISTS) => {}
+                Err(error) if matches!(error.kind.as_ref(), ErrorKind::Command(error) if error.code == NAMESPACE_EXISTS) =>
+                    {}
                 other => other.map_err(server("write the phase of the head"))?,
             }
             set_phase(&applier, Phase::Loading).await?;
@@ -221,7 +222,7 @@ impl Loader {
         self.head.require(Phase::CatchingUp)?;
         let position = self.head.position();
         if position.ts < end || !position.at_boundary() {
-            return Err(HeadError::FeedGap { found: position.optime(), feed_from: OpTime { ts: end, term: position.term } });
+            return Err(HeadError::BeforeEnd { position: position.optime(), end });
         }
         let model = self.head.feeder.model.as_ref().ok_or(HeadError::Interrupted)?;
         let leftovers = model.leftovers();
@@ -235,7 +236,12 @@ impl Loader {
             .try_collect::<()>()
             .await?;
         // The commit of the initial sync: without its state the head is steady.
-        self.client.database(LOCAL).collection::<Document>(STATE).drop().await.map_err(server("end the initial sync"))?;
+        self.client
+            .database(LOCAL)
+            .collection::<Document>(STATE)
+            .drop()
+            .await
+            .map_err(server("end the initial sync"))?;
         self.head.feeder.model = None;
         self.head.feeder.settle_all().await?;
         self.head.phase = Phase::Steady;
@@ -247,7 +253,9 @@ impl Loader {
         let (db, name) = ns.split_once('.').unwrap_or((&ns, ""));
         match self.applier.create_indexes(db, name, Some(uuid), &specs).await {
             Ok(()) => Ok(()),
-            Err(Failed::Refused { code, message }) => Err(HeadError::NeedsResync(format!("the indexes of {ns} cannot be built: {code}: {message}"))),
+            Err(Failed::Refused { code, message }) => {
+                Err(HeadError::NeedsResync(format!("the indexes of {ns} cannot be built: {code}: {message}")))
+            }
             Err(other) => Err(other.into_error("build indexes")),
         }
     }

@@ -104,11 +104,21 @@ impl Applier for Lossy {
         Box::pin(self.maybe(self.inner.alone(op, always_upsert)))
     }
 
-    fn create_indexes<'a>(&'a self, db: &'a str, collection: &'a str, uuid: Option<CollectionUuid>, specs: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Failed>> {
+    fn create_indexes<'a>(
+        &'a self,
+        db: &'a str,
+        collection: &'a str,
+        uuid: Option<CollectionUuid>,
+        specs: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<(), Failed>> {
         Box::pin(self.maybe(self.inner.create_indexes(db, collection, uuid, specs)))
     }
 
-    fn version_collection<'a>(&'a self, create: &'a [u8], uuid: Option<CollectionUuid>) -> BoxFuture<'a, Result<(), Failed>> {
+    fn version_collection<'a>(
+        &'a self,
+        create: &'a [u8],
+        uuid: Option<CollectionUuid>,
+    ) -> BoxFuture<'a, Result<(), Failed>> {
         Box::pin(self.maybe(self.inner.version_collection(create, uuid)))
     }
 }

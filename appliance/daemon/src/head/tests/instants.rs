@@ -44,8 +44,14 @@ async fn a_transaction_is_there_whole_from_its_last_entry_on() {
     // Large enough for several entries.
     holdfast_tests::workload::big_transaction(&lab.client(), 40 << 20).await.unwrap();
     let oplog = lab.oplog().await;
-    let parts: Vec<Ts> = oplog.entries.iter().filter(|(_, e)| e.get_document("o").is_ok_and(|o| o.get_bool("partialTxn").unwrap_or(false))).map(|(ts, _)| *ts).collect();
-    let last = oplog.position(|e| e.get_document("o").is_ok_and(|o| o.contains_key("applyOps") && o.contains_key("count")));
+    let parts: Vec<Ts> = oplog
+        .entries
+        .iter()
+        .filter(|(_, e)| e.get_document("o").is_ok_and(|o| o.get_bool("partialTxn").unwrap_or(false)))
+        .map(|(ts, _)| *ts)
+        .collect();
+    let last =
+        oplog.position(|e| e.get_document("o").is_ok_and(|o| o.contains_key("applyOps") && o.contains_key("count")));
     assert!(parts.len() >= 2, "the transaction has {} parts", parts.len());
     let mut head = lab.head("h").await;
     for part in &parts {

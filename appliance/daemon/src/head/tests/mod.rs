@@ -34,7 +34,11 @@ impl Lab {
     /// A source with a cache of so many GiB.
     async fn with_cache(cache_gb: f64) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = ReplicaSetOptions { cache_gb, params: vec![("enableTestCommands".into(), "1".into())], ..ReplicaSetOptions::default() };
+        let options = ReplicaSetOptions {
+            cache_gb,
+            params: vec![("enableTestCommands".into(), "1".into())],
+            ..ReplicaSetOptions::default()
+        };
         let source = ReplicaSet::start(1, options).await.unwrap();
         let catalog = read_catalog(&source.client()).await.unwrap();
         let version = catalog.collections.into_iter().find(|c| c.db == "admin" && c.name == "system.version").unwrap();
@@ -62,7 +66,11 @@ impl Lab {
 
     /// A new head that stands before the source's first entry.
     async fn head(&self, name: &str) -> Head {
-        let head = Head::create(&self.path(name), &self.options()).await.unwrap();
+        self.head_with(name, &self.options()).await
+    }
+
+    async fn head_with(&self, name: &str, options: &HeadOptions) -> Head {
+        let head = Head::create(&self.path(name), options).await.unwrap();
         let mut loader = Loader::begin(head).await.unwrap();
         loader.collection(&spec(&self.version)).await.unwrap();
         loader.catch_up(&[]).await.unwrap();
@@ -110,11 +118,15 @@ struct Oplog {
 impl Oplog {
     async fn read(client: &Client) -> Self {
         let oplog = client.database("local").collection::<RawDocumentBuf>("oplog.rs");
-        let entries: Vec<RawDocumentBuf> = oplog.find(doc! {}).sort(doc! { "$natural": 1 }).await.unwrap().try_collect().await.unwrap();
+        let entries: Vec<RawDocumentBuf> =
+            oplog.find(doc! {}).sort(doc! { "$natural": 1 }).await.unwrap().try_collect().await.unwrap();
         Self { entries: entries.into_iter().map(|entry| (entry.get_timestamp("ts").unwrap().into(), entry)).collect() }
     }
 
-    fn bytes(&self, range: impl std::slice::SliceIndex<[(Ts, RawDocumentBuf)], Output = [(Ts, RawDocumentBuf)]>) -> Vec<u8> {
+    fn bytes(
+        &self,
+        range: impl std::slice::SliceIndex<[(Ts, RawDocumentBuf)], Output = [(Ts, RawDocumentBuf)]>,
+    ) -> Vec<u8> {
         self.entries[range].iter().flat_map(|(_, entry)| entry.as_bytes().iter().copied()).collect()
     }
 

@@ -11,7 +11,11 @@ async fn three() -> (Lab, Oplog, Head) {
     let lab = Lab::new().await;
     let collection = lab.client().database("a").collection("c");
     collection.insert_many((1..=3).map(|n| doc! { "_id": n, "u": n })).await.unwrap();
-    lab.client().database("a").run_command(doc! { "createIndexes": "c", "indexes": [{ "key": { "u": 1 }, "name": "u_1", "unique": true }] }).await.unwrap();
+    lab.client()
+        .database("a")
+        .run_command(doc! { "createIndexes": "c", "indexes": [{ "key": { "u": 1 }, "name": "u_1", "unique": true }] })
+        .await
+        .unwrap();
     let oplog = lab.oplog().await;
     let mut head = lab.head("h").await;
     head.apply(&oplog.all(), None).await.unwrap();
@@ -32,14 +36,21 @@ async fn unknown_entries_stop_the_head_before_any_of_them_is_applied() {
     let good = later(oplog.last(), 1, insert(4));
     let bad = later(oplog.last(), 2, doc! { "op": "c", "ns": "admin.$cmd", "o": { "applyOps": [insert(5), unknown] } });
     let error = head.apply(&[good.clone(), bad].concat(), None).await.unwrap_err();
-    assert!(error.to_string().contains(&format!("{},1", oplog.last().t + 2)) && error.to_string().contains("dropIdent"), "{error}");
+    assert!(
+        error.to_string().contains(&format!("{},1", oplog.last().t + 2)) && error.to_string().contains("dropIdent"),
+        "{error}"
+    );
     assert_eq!((error.class(), error.remedy()), (ErrorClass::Operator, Remedy::Operator));
     assert!(matches!(head.apply(&good, None).await.unwrap_err(), HeadError::Interrupted));
     assert_eq!(head.resume().await.unwrap().ts.t, oplog.last().t + 1, "what came before is applied");
     let collection = head.client().database("a").collection::<Document>("c");
     assert_eq!(collection.count_documents(doc! {}).await.unwrap(), 4);
 
-    let newer = later(oplog.last(), 3, doc! { "op": "u", "ns": "admin.system.version", "ui": lab.version.uuid, "o": { "$v": 2, "diff": { "u": { "version": "7.0" } } }, "o2": { "_id": "featureCompatibilityVersion" } });
+    let newer = later(
+        oplog.last(),
+        3,
+        doc! { "op": "u", "ns": "admin.system.version", "ui": lab.version.uuid, "o": { "$v": 2, "diff": { "u": { "version": "7.0" } } }, "o2": { "_id": "featureCompatibilityVersion" } },
+    );
     let error = head.apply(&newer, None).await.unwrap_err();
     assert!(matches!(&error, HeadError::NeedsBinary { fcv, .. } if fcv == "7.0"), "{error}");
     head.resume().await.unwrap();
@@ -67,15 +78,24 @@ async fn divergence_is_found_by_operations_and_by_comparison() {
     own.delete_one(doc! { "_id": 2 }).await.unwrap();
     let ui = uuid_of(&oplog);
     let update = |n: i32| doc! { "op": "u", "ns": "a.c", "ui": ui.clone(), "o": { "$v": 2, "diff": { "u": { "x": 1 } } }, "o2": { "_id": n } };
-    let entries = [later(oplog.last(), 1, update(3)), later(oplog.last(), 2, update(2)), later(oplog.last(), 3, update(1))].concat();
+    let entries =
+        [later(oplog.last(), 1, update(3)), later(oplog.last(), 2, update(2)), later(oplog.last(), 3, update(1))]
+            .concat();
     let error = head.apply(&entries, None).await.unwrap_err();
     let HeadError::Diverged { at, code: 218, ns, .. } = &error else { panic!("{error}") };
-    assert_eq!((at.ts.t, ns.as_str(), error.class(), error.remedy()), (oplog.last().t + 2, "a.c", ErrorClass::Corrupt, Remedy::Rebuild));
+    assert_eq!(
+        (at.ts.t, ns.as_str(), error.class(), error.remedy()),
+        (oplog.last().t + 2, "a.c", ErrorClass::Corrupt, Remedy::Rebuild)
+    );
     assert_eq!(head.resume().await.unwrap().ts.t, oplog.last().t + 1, "the marker stands before the entry that failed");
 
     // A unique key that the head gives to another document, and a collection that it does not have.
     own.insert_one(doc! { "_id": 9, "u": 100 }).await.unwrap();
-    head.client().database("a").run_command(doc! { "createIndexes": "c", "indexes": [{ "key": { "u": 1 }, "name": "u_1", "unique": true }] }).await.unwrap();
+    head.client()
+        .database("a")
+        .run_command(doc! { "createIndexes": "c", "indexes": [{ "key": { "u": 1 }, "name": "u_1", "unique": true }] })
+        .await
+        .unwrap();
     let double = doc! { "op": "i", "ns": "a.c", "ui": ui.clone(), "o": { "_id": 10, "u": 100 } };
     let error = head.apply(&later(oplog.last(), 4, double), None).await.unwrap_err();
     assert!(matches!(error, HeadError::Diverged { code: 11000, .. }), "{error}");
@@ -101,11 +121,20 @@ async fn other_histories_and_missing_parts_are_refused() {
     let prev = doc! { "ts": bson::Timestamp { time: oplog.last().t, increment: 900 }, "t": 1_i64 };
     let part = doc! { "op": "c", "ns": "admin.$cmd", "lsid": { "id": 1 }, "txnNumber": 1_i64, "prevOpTime": prev, "o": { "applyOps": [], "partialTxn": true } };
     let error = head.apply(&later(oplog.last(), 1, part), None).await.unwrap_err();
-    assert!(matches!(error, HeadError::MissingLink { at: OpTime { ts, .. }, .. } if ts.t == oplog.last().t + 1), "{error}");
+    assert!(
+        matches!(error, HeadError::MissingLink { at: OpTime { ts, .. }, .. } if ts.t == oplog.last().t + 1),
+        "{error}"
+    );
     head.resume().await.unwrap();
 
-    let (a, b) = (later(oplog.last(), 2, doc! { "op": "n", "ns": "", "o": {} }), later(oplog.last(), 1, doc! { "op": "n", "ns": "", "o": {} }));
-    assert!(matches!(head.apply(&[a, b].concat(), None).await.unwrap_err(), HeadError::Decode { .. }), "time runs forward");
+    let (a, b) = (
+        later(oplog.last(), 2, doc! { "op": "n", "ns": "", "o": {} }),
+        later(oplog.last(), 1, doc! { "op": "n", "ns": "", "o": {} }),
+    );
+    assert!(
+        matches!(head.apply(&[a, b].concat(), None).await.unwrap_err(), HeadError::Decode { .. }),
+        "time runs forward"
+    );
     head.kill().await;
 
     assert!(matches!(Head::create(&lab.path("h"), &lab.options()).await.unwrap_err(), HeadError::NotEmpty(_)));

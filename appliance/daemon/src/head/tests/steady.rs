@@ -72,14 +72,24 @@ impl Applier for Twice {
         })
     }
 
-    fn create_indexes<'a>(&'a self, db: &'a str, collection: &'a str, uuid: Option<CollectionUuid>, specs: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Failed>> {
+    fn create_indexes<'a>(
+        &'a self,
+        db: &'a str,
+        collection: &'a str,
+        uuid: Option<CollectionUuid>,
+        specs: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<(), Failed>> {
         Box::pin(async move {
             self.0.create_indexes(db, collection, uuid, specs).await?;
             self.0.create_indexes(db, collection, uuid, specs).await
         })
     }
 
-    fn version_collection<'a>(&'a self, create: &'a [u8], uuid: Option<CollectionUuid>) -> BoxFuture<'a, Result<(), Failed>> {
+    fn version_collection<'a>(
+        &'a self,
+        create: &'a [u8],
+        uuid: Option<CollectionUuid>,
+    ) -> BoxFuture<'a, Result<(), Failed>> {
         Box::pin(async move {
             self.0.version_collection(create, uuid).await?;
             self.0.version_collection(create, uuid).await
@@ -97,7 +107,13 @@ impl Applier for Nobody {
     fn alone<'a>(&'a self, _: &'a [u8], _: bool) -> BoxFuture<'a, Result<(), Failed>> {
         unreachable!("replaced at once")
     }
-    fn create_indexes<'a>(&'a self, _: &'a str, _: &'a str, _: Option<CollectionUuid>, _: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Failed>> {
+    fn create_indexes<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Option<CollectionUuid>,
+        _: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<(), Failed>> {
         unreachable!("replaced at once")
     }
     fn version_collection<'a>(&'a self, _: &'a [u8], _: Option<CollectionUuid>) -> BoxFuture<'a, Result<(), Failed>> {
@@ -133,8 +149,15 @@ async fn null_timestamps_and_large_documents_arrive_as_they_are() {
     lab.client().database("admin").run_command(doc! { "renameCollection": "a.c", "to": "b.c" }).await.unwrap();
     db.collection("big").insert_one(doc! { "_id": 1, "p": "x".repeat(16 * 1024 * 1024 - 30) }).await.unwrap();
     let held = db.collection::<RawDocumentBuf>("copy").find_one(doc! {}).await.unwrap().unwrap();
-    assert_eq!(raw::find(held.as_bytes(), "t0").unwrap().unwrap().ts(), Some(holdfast_domain::Ts::ZERO), "the source itself holds it");
-    let mut head = lab.head("h").await;
+    assert_eq!(
+        raw::find(held.as_bytes(), "t0").unwrap().unwrap().ts(),
+        Some(holdfast_domain::Ts::ZERO),
+        "the source itself holds it"
+    );
+    // A source may keep its files in folders; its head takes the same options.
+    let options = HeadOptions { directory_per_db: true, directory_for_indexes: true, ..lab.options() };
+    let mut head = lab.head_with("h", &options).await;
     head.apply(&lab.oplog().await.all(), None).await.unwrap();
+    assert!(Head::dbpath(&lab.path("h")).join("a/index").is_dir());
     assert_eq!(lab.diff(&head).await, Vec::<String>::new());
 }

@@ -135,10 +135,12 @@ impl<'a> Header<'a> {
 
     /// commitTransaction and abortTransaction, which carry no operations of their own.
     fn end_of_transaction(&self) -> Result<Option<Meaning<'a>>, OpError> {
-        let Some((o, first)) = self.fields.command()? else { return Ok(None) };
+        let Some(command) = self.fields.command()? else { return Ok(None) };
         let txn = || self.txn().ok_or(OpError::Entry(EntryError::Field("lsid or txnNumber of a transaction's end")));
-        Ok(match first {
-            b"commitTransaction" => Some(Meaning::Commit { txn: txn()?, at: raw::find(o, "commitTimestamp")?.and_then(|e| e.ts()) }),
+        Ok(match command.name {
+            b"commitTransaction" => {
+                Some(Meaning::Commit { txn: txn()?, at: raw::find(command.o, "commitTimestamp")?.and_then(|e| e.ts()) })
+            }
             b"abortTransaction" => Some(Meaning::Abort { txn: txn()? }),
             _ => None,
         })

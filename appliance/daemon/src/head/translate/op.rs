@@ -103,6 +103,15 @@ impl From<raw::RawError> for OpError {
     }
 }
 
+/// A command and its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NamedCommand<'a> {
+    /// The whole command.
+    pub(crate) o: &'a [u8],
+    /// Name of its first field.
+    pub(crate) name: &'a [u8],
+}
+
 /// Collects the fields of an operation while a document is walked.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fields<'a> {
@@ -132,13 +141,13 @@ impl<'a> Fields<'a> {
     }
 
     /// `o` and name of a command; None for other operations.
-    pub(crate) fn command(&self) -> Result<Option<(&'a [u8], &'a [u8])>, EntryError> {
+    pub(crate) fn command(&self) -> Result<Option<NamedCommand<'a>>, EntryError> {
         if self.op != Some("c") {
             return Ok(None);
         }
         let o = self.o.ok_or(EntryError::Field("o"))?;
         let first = raw::elements(o)?.next().ok_or(EntryError::Field("o of a command"))??;
-        Ok(Some((o, first.key)))
+        Ok(Some(NamedCommand { o, name: first.key }))
     }
 
     /// The operation, classified.
@@ -162,11 +171,16 @@ impl<'a> Fields<'a> {
                     // Reads data and logs a checksum; transactions' ends are read before an entry becomes an operation.
                     b"dbCheck" => OpKind::Nothing,
                     name => OpKind::Command(Command::of(name).ok_or_else(|| {
-                        unknown(format!("the command {:?}", String::from_utf8_lossy(name.get(..name.len().min(64)).unwrap_or(name))))
+                        unknown(format!(
+                            "the command {:?}",
+                            String::from_utf8_lossy(name.get(..name.len().min(64)).unwrap_or(name))
+                        ))
                     })?),
                 }
             }
-            other => return Err(unknown(format!("the operation type {:?}", other.chars().take(16).collect::<String>()))),
+            other => {
+                return Err(unknown(format!("the operation type {:?}", other.chars().take(16).collect::<String>())));
+            }
         };
         if matches!(kind, OpKind::Update | OpKind::Delete) {
             // Without it there is no telling which document: `o2` for updates, `o` for deletes (checked by the server).

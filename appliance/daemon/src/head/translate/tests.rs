@@ -89,8 +89,14 @@ fn parts_and_ends_of_transactions_are_told_apart() {
         more
     };
     let ops = vec![op.clone()];
-    assert_eq!(meaning(&entry(txn(doc! { "applyOps": [op.clone()], "partialTxn": true }))).unwrap(), ("part", ops.clone()));
-    assert_eq!(meaning(&entry(txn(doc! { "applyOps": [op.clone()], "prepare": true }))).unwrap(), ("prepare", ops.clone()));
+    assert_eq!(
+        meaning(&entry(txn(doc! { "applyOps": [op.clone()], "partialTxn": true }))).unwrap(),
+        ("part", ops.clone())
+    );
+    assert_eq!(
+        meaning(&entry(txn(doc! { "applyOps": [op.clone()], "prepare": true }))).unwrap(),
+        ("prepare", ops.clone())
+    );
     assert_eq!(meaning(&entry(txn(doc! { "applyOps": [op.clone()], "count": 9_i64 }))).unwrap(), ("last", ops.clone()));
     assert_eq!(meaning(&entry(txn(doc! { "commitTransaction": 1, "commitTimestamp": ts(4) }))).unwrap().0, "commit");
     assert_eq!(meaning(&entry(txn(doc! { "abortTransaction": 1 }))).unwrap().0, "abort");
@@ -100,8 +106,13 @@ fn parts_and_ends_of_transactions_are_told_apart() {
     assert_eq!(meaning(&entry(vectored)).unwrap(), ("now", ops));
 
     let bytes = entry(txn(doc! { "commitTransaction": 1, "commitTimestamp": ts(4) }));
-    let Meaning::Commit { txn: found, at } = Header::parse(&bytes).unwrap().entry().unwrap().meaning else { panic!("no commit") };
-    assert_eq!((found.number, found.prev, at), (7, Some(OpTime { ts: Ts { t: 100, i: 4 }, term: 2 }), Some(Ts { t: 100, i: 4 })));
+    let Meaning::Commit { txn: found, at } = Header::parse(&bytes).unwrap().entry().unwrap().meaning else {
+        panic!("no commit")
+    };
+    assert_eq!(
+        (found.number, found.prev, at),
+        (7, Some(OpTime { ts: Ts { t: 100, i: 4 }, term: 2 }), Some(Ts { t: 100, i: 4 }))
+    );
     let mut first = txn(doc! { "applyOps": [], "prepare": true });
     first.insert("prevOpTime", doc! { "ts": Timestamp { time: 0, increment: 0 }, "t": -1_i64 });
     let bytes = entry(first);
@@ -174,8 +185,11 @@ fn index_specifications_come_out_as_the_command_takes_them() {
     let want = doc! { "v": 2, "key": { "x": 1 }, "name": "x_1", "unique": true };
     assert_eq!(documents(&parsed(&one, |op| commands::index_specs(op).unwrap())), vec![want.clone()]);
     let several = doc! { "op": "c", "ns": "a.$cmd", "o": { "commitIndexBuild": "c", "indexBuildUUID": uuid(9), "indexes": [
-        { "v": 2, "key": { "x": 1 }, "name": "x_1", "unique": true, "background": false }, { "v": 2, "key": { "y": 1 }, "name": "y_1" } ] } };
-    assert_eq!(documents(&parsed(&several, |op| commands::index_specs(op).unwrap())), vec![want, doc! { "v": 2, "key": { "y": 1 }, "name": "y_1" }]);
+    { "v": 2, "key": { "x": 1 }, "name": "x_1", "unique": true, "background": false }, { "v": 2, "key": { "y": 1 }, "name": "y_1" } ] } };
+    assert_eq!(
+        documents(&parsed(&several, |op| commands::index_specs(op).unwrap())),
+        vec![want, doc! { "v": 2, "key": { "y": 1 }, "name": "y_1" }]
+    );
     parsed(&several, |op| {
         assert_eq!(commands::index_names(op).unwrap(), ["x_1", "y_1"]);
         let drop = Document::from_reader(commands::drop_index(op, "c", "x_1").as_slice()).unwrap();
@@ -187,7 +201,10 @@ fn index_specifications_come_out_as_the_command_takes_them() {
 fn commands_are_changed_where_a_head_needs_it() {
     let o = doc! { "create": "c", "temp": true, "capped": true }.to_vec().unwrap();
     assert_eq!(documents(&[commands::create(&o).unwrap()]), vec![doc! { "create": "c", "capped": true }]);
-    assert_eq!(documents(&[commands::retarget(&o, "d").unwrap()]), vec![doc! { "create": "d", "temp": true, "capped": true }]);
+    assert_eq!(
+        documents(&[commands::retarget(&o, "d").unwrap()]),
+        vec![doc! { "create": "d", "temp": true, "capped": true }]
+    );
     for (o, version) in [
         (doc! { "_id": "featureCompatibilityVersion", "version": "5.0" }, Some((5, 0))),
         (doc! { "_id": "featureCompatibilityVersion", "version": "6.0", "targetVersion": "7.0" }, Some((7, 0))),
