@@ -24,6 +24,7 @@ pub(crate) struct Budget {
     sync: Arc<Semaphore>,
     spool: Arc<Semaphore>,
     scans: Arc<Semaphore>,
+    large: Arc<Semaphore>,
 }
 
 impl Default for Budget {
@@ -34,6 +35,7 @@ impl Default for Budget {
             sync: of(SYNC_BYTES_MAX),
             spool: of(SPOOL_BYTES_MAX),
             scans: Arc::new(Semaphore::new(SCANS_MAX)),
+            large: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -59,6 +61,11 @@ impl Budget {
     pub(crate) async fn spool(&self, bytes: usize) -> OwnedSemaphorePermit {
         let many = Arc::clone(&self.spool).acquire_many_owned(permits(bytes, SPOOL_BYTES_MAX)).await;
         many.expect("the semaphore is never closed")
+    }
+
+    /// The one place for a scan whose batches are large: two of them together would take half of the agent's memory.
+    pub(crate) async fn large(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.large).acquire_owned().await.expect("the semaphore is never closed")
     }
 
     /// A place among the scans.

@@ -28,6 +28,8 @@ use super::{
 const BATCH_BYTES: i64 = 2 << 20;
 /// Documents of a batch at most, whatever the average says.
 const BATCH_DOCUMENTS_MAX: i64 = 20_000;
+/// A batch above this is large. Bytes.
+const LARGE_BATCH_BYTES: usize = 6 << 20;
 /// Largest batch that the server sends: 16 MiB and one document's overhead.
 const SERVER_BATCH_BYTES_MAX: usize = SLICE_RAW_BYTES_MAX - SYNC_SLICE_RAW_BYTES;
 /// How often a cursor is opened again without any progress in between.
@@ -108,6 +110,7 @@ pub(crate) async fn scan(sync: &SyncRun<'_>, member: &Member, listed: &Listed, u
             batch_size: u32::try_from(batch_size).unwrap_or(1),
             seq: grant.tail.next_seq,
             sending: None,
+            large: average > LARGE_BATCH_BYTES as i64,
         };
         let mut tail = grant.tail;
         let gone = loop {
@@ -149,6 +152,8 @@ struct Scan<'a> {
     seq: i64,
     /// The slice on its way: at most one, so that slices arrive in order.
     sending: Option<Sending>,
+    /// The last batch was large, so the next one will be.
+    large: bool,
 }
 
 impl Scan<'_> {
@@ -203,12 +208,23 @@ impl Scan<'_> {
 
     /// One cursor, from `token` on, which follows the last slice handed over. Some: the server knows better.
     async fn read_cursor(&mut self, token: &mut Option<Document>) -> Result<Option<ScanTail>, JobError> {
-        let mut cursor = self.open(token.as_ref()).await?;
+        let mut cursor = None;
         let mut open: Option<(FrameBuilder, i64)> = None;
         let mut after: Option<RawDocumentBuf> = None;
+        let mut place = None;
         loop {
             self.sync.throttle.pause_if_suffering(self.ctx(), self.member).await?;
             let failed = |source| self.member.error("scan a collection", source);
+            match (self.large, &place) {
+                (true, None) => place = Some(self.ctx().budget.large().await),
+                (true, Some(_)) => {}
+                (false, _) => place = None,
+            }
+            // Opened only now, because the first batch comes with it.
+            let cursor = match &mut cursor {
+                Some(cursor) => cursor,
+                None => cursor.insert(self.open(token.as_ref()).await?),
+            };
             let next = tokio::time::timeout(ANSWER_TIMEOUT, cursor.try_next()).await;
             let next = next.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
             let Some(batch) = next.map_err(failed)? else { break };
@@ -217,6 +233,7 @@ impl Scan<'_> {
             let bad = || JobError::Unintelligible("a batch of a scan cannot be read".into());
             let state = reply.get_document("cursor").map_err(|_| bad())?;
             let docs = batch.doc_slices().map_err(failed)?;
+            self.large = docs.as_bytes().len() > LARGE_BATCH_BYTES;
             // Before it grows over the largest slice: what is there ends after the batch before.
             if let Some((frame, _)) = &open
                 && frame.raw_bytes() + docs.as_bytes().len() > SERVER_BATCH_BYTES_MAX

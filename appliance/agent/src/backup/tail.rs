@@ -37,6 +37,10 @@ const LOST_LOOKS: u32 = 3;
 const QUIET: Duration = Duration::from_secs(15);
 /// A member whose newest entry is this much older than another's is left, in seconds.
 const STALE_SECONDS_MAX: u32 = 30;
+/// A batch of fewer entries shows that the cursor is at the end of the oplog ...
+const FEW_ENTRIES: usize = 1000;
+/// ... where this pause lets entries gather: asking for every single one would cost the source and the agent more than the writes do.
+const GATHER: Duration = Duration::from_millis(200);
 /// How often the ends of the source's oplog are reported.
 const WINDOW_EVERY: Duration = Duration::from_secs(30);
 
@@ -224,7 +228,7 @@ impl Reader<'_> {
             }
             let took = self.take(&batch, want, inclusive).await?;
             drop(batch);
-            if took {
+            if took > 0 {
                 last_entry = Instant::now();
                 self.healthy();
             } else if last_entry.elapsed() > QUIET {
@@ -232,6 +236,9 @@ impl Reader<'_> {
                 if self.look_around(member).await? {
                     return Ok(Served::Stale);
                 }
+            }
+            if (1..FEW_ENTRIES).contains(&took) {
+                self.ctx.sleep(GATHER).await?;
             }
             self.window(member).await;
             self.flush(Instant::now()).await?;
@@ -261,16 +268,16 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes the entries of a batch. True when there was one.
-    async fn take(&mut self, batch: &RawBatch, want: OpTime, inclusive: bool) -> Result<bool, JobError> {
-        let (mut took, mut slices) = (false, Vec::new());
+    /// Takes the entries of a batch; how many there were.
+    async fn take(&mut self, batch: &RawBatch, want: OpTime, inclusive: bool) -> Result<usize, JobError> {
+        let (mut took, mut slices) = (0, Vec::new());
         for entry in entries(batch)? {
             let entry = entry?;
             if entry.at == want && !(inclusive && self.cutter.position().1) {
                 continue;
             }
             self.cutter.push(&entry, Instant::now(), &mut slices)?;
-            took = true;
+            took += 1;
             for slice in slices.drain(..) {
                 self.outbox.push(slice, &self.ctx.budget, &self.ctx.api.health, &self.ctx.api.cancel).await?;
             }
