@@ -24,7 +24,8 @@ pub(crate) struct Databases {
 }
 
 async fn connect(settings: &DatabaseSettings, what: &str) -> anyhow::Result<Database> {
-    let mut options = ClientOptions::parse(&settings.uri).await.with_context(|| format!("connection string of {what}"))?;
+    let mut options =
+        ClientOptions::parse(&settings.uri).await.with_context(|| format!("connection string of {what}"))?;
     options.app_name.get_or_insert_with(|| "holdfast-app".into());
     options.server_selection_timeout.get_or_insert(SELECTION_TIMEOUT);
     let client = Client::with_options(options).with_context(|| format!("connection string of {what}"))?;

@@ -34,7 +34,8 @@ pub(crate) async fn run(
     let token = shutdown::on_signals().context("watch signals")?;
     let metrics = Metrics::install().context("install the metrics")?;
     // The ports of the operator come first: they work while the databases are waited for.
-    let kill = KillPort::start(settings.app.kill_listen, settings.data_dir(), token.clone()).await.context("kill port")?;
+    let kill =
+        KillPort::start(settings.app.kill_listen, settings.data_dir(), token.clone()).await.context("kill port")?;
     let opened = std::sync::OnceLock::<Databases>::new();
     let opened = Arc::new(opened);
     let health = opened.clone();
@@ -71,7 +72,8 @@ pub(crate) async fn run(
 }
 
 fn apply(settings: &mut Settings, overrides: &Overrides) {
-    let Overrides { web_listen, ingest_listen, web_public_url, ingest_public_url, kill_listen, debug_listen, .. } = overrides;
+    let Overrides { web_listen, ingest_listen, web_public_url, ingest_public_url, kill_listen, debug_listen, .. } =
+        overrides;
     if let Some(addr) = web_listen {
         settings.web.listen = *addr;
     }
@@ -137,8 +139,10 @@ impl Listeners {
     ) -> anyhow::Result<Self> {
         let ca = Ca::load_or_create(&settings.ca_dir()).context("the appliance's CA")?;
         let master_key = Arc::new(MasterKey::load_or_create(&settings.master_key_path()).context("the master key")?);
-        let names: Vec<String> =
-            [&settings.web.public_url, &settings.ingest.public_url].into_iter().filter_map(|url| host_of(url)).collect();
+        let names: Vec<String> = [&settings.web.public_url, &settings.ingest.public_url]
+            .into_iter()
+            .filter_map(|url| host_of(url))
+            .collect();
         let leaf = ca.leaf(&names).context("certificate of the listeners")?;
         let mut ingest_url = settings.ingest.public_url.clone();
         let mut ingest = None;
@@ -156,7 +160,8 @@ impl Listeners {
                 shutdown: token.clone(),
             });
             let tls = settings.ingest.tls.then(|| leaf.clone());
-            let served = serve(settings.ingest.listen, holdfast_ingest::router(state.clone()), tls, token.clone()).await;
+            let served =
+                serve(settings.ingest.listen, holdfast_ingest::router(state.clone()), tls, token.clone()).await;
             let served = served.context("listener of ingest")?;
             ingest_url = real_url(&ingest_url, served.addr());
             tokio::spawn(holdfast_ingest::watch_assignments(state));

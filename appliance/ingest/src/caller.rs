@@ -47,11 +47,15 @@ fn protocol(headers: &HeaderMap) -> Result<(), ApiError> {
         ),
         Some(Ok(version)) => refuse(
             StatusCode::UPGRADE_REQUIRED,
-            format!("the agent speaks protocol {version}, this server from {PROTOCOL_VERSION_MIN} on: upgrade the agent"),
+            format!(
+                "the agent speaks protocol {version}, this server from {PROTOCOL_VERSION_MIN} on: upgrade the agent"
+            ),
         ),
         _ => refuse(
             StatusCode::BAD_REQUEST,
-            format!("the header {PROTOCOL_HEADER} must carry the protocol version, a number such as {PROTOCOL_VERSION}"),
+            format!(
+                "the header {PROTOCOL_HEADER} must carry the protocol version, a number such as {PROTOCOL_VERSION}"
+            ),
         ),
     }
 }
@@ -74,8 +78,10 @@ impl FromRequestParts<IngestState> for AgentCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &IngestState) -> Result<Self, ApiError> {
-        let refuse = |detail: &str| ApiError::new(StatusCode::UNAUTHORIZED, "agentKey", "The agent is not known", detail);
-        let key = bearer(&parts.headers).ok_or_else(|| refuse("the header Authorization must carry the agent's key"))?;
+        let refuse =
+            |detail: &str| ApiError::new(StatusCode::UNAUTHORIZED, "agentKey", "The agent is not known", detail);
+        let key =
+            bearer(&parts.headers).ok_or_else(|| refuse("the header Authorization must carry the agent's key"))?;
         let agent = state.metadb().authenticate_agent(key).await;
         let agent = agent.map_err(|error| ApiError::from_class(error.class(), &error))?;
         let agent = agent.ok_or_else(|| refuse("the agent's key is not valid (any more): enrol the agent again"))?;
@@ -96,14 +102,21 @@ impl FromRequestParts<IngestState> for JobCaller {
     async fn from_request_parts(parts: &mut Parts, state: &IngestState) -> Result<Self, ApiError> {
         let AgentCaller { agent } = AgentCaller::from_request_parts(parts, state).await?;
         let id = job_id(parts, state).await?;
-        let epoch = parts.headers.get(EPOCH_HEADER).and_then(|v| v.to_str().ok()).and_then(|t| t.trim().parse::<i64>().ok());
         let epoch =
-            epoch.ok_or_else(|| ApiError::bad_request(format!("the header {EPOCH_HEADER} must carry the assignment epoch")))?;
-        let found = state.metadb().backup_job(&id).await.map_err(|error| ApiError::from_class(error.class(), &error))?;
+            parts.headers.get(EPOCH_HEADER).and_then(|v| v.to_str().ok()).and_then(|t| t.trim().parse::<i64>().ok());
+        let epoch = epoch.ok_or_else(|| {
+            ApiError::bad_request(format!("the header {EPOCH_HEADER} must carry the assignment epoch"))
+        })?;
+        let found =
+            state.metadb().backup_job(&id).await.map_err(|error| ApiError::from_class(error.class(), &error))?;
         let forbid = |code, title, detail: String| Err(ApiError::new(StatusCode::FORBIDDEN, code, title, detail));
         // A job of another group is answered as one that does not exist, so that ids tell nothing.
         let Some(job) = found.filter(|job| job.group == agent.group) else {
-            return forbid("notYourJob", "The job is not this agent's", format!("the agent's group has no backup job {id}"));
+            return forbid(
+                "notYourJob",
+                "The job is not this agent's",
+                format!("the agent's group has no backup job {id}"),
+            );
         };
         if !job.state.runs() {
             let detail = format!("the backup of {} is {:?}: ask for the configuration", job.rs, job.state);
@@ -125,7 +138,9 @@ async fn job_id(parts: &mut Parts, state: &IngestState) -> Result<BackupJobId, A
     let params = RawPathParams::from_request_parts(parts, state).await;
     let params = params.map_err(|error| ApiError::bad_request(error.body_text()))?;
     let text = params.iter().find(|(name, _)| *name == "job").map(|(_, value)| value.to_owned());
-    text.unwrap_or_default().parse().map_err(|error: holdfast_domain::ParseIdError| ApiError::bad_request(error.to_string()))
+    text.unwrap_or_default()
+        .parse()
+        .map_err(|error: holdfast_domain::ParseIdError| ApiError::bad_request(error.to_string()))
 }
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ pub(crate) async fn close(
     if tail.as_ref().is_none_or(|tail| tail.at.chain != chain) {
         return Err(append_error(holdfast_ledger::AppendError::Conflict { tail }));
     }
-    let closed = state.ledger().close_chain(job, request.prev, request.reason, &request.detail).await.map_err(append_error)?;
+    let closed =
+        state.ledger().close_chain(job, request.prev, request.reason, &request.detail).await.map_err(append_error)?;
     tracing::warn!(%job, chain, reason = ?request.reason, detail = request.detail, "chain closed by its agent");
     Ok(Json(closed))
 }

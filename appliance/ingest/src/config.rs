@@ -169,8 +169,8 @@ fn revision(response: &ConfigResponse) -> Result<String, ApiError> {
             tail.last = holdfast_domain::OpTime::default();
         }
     }
-    let json = serde_json::to_vec(&fixed)
-        .map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))?;
+    let json =
+        serde_json::to_vec(&fixed).map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))?;
     Ok(hex::encode(&Hash32::of(&json).0[..16]))
 }
 

@@ -23,7 +23,12 @@ pub(crate) async fn report(
     let ours = found.is_some_and(|deployment| deployment.group == caller.agent.group);
     if !ours {
         let detail = format!("the agent's group has no deployment {id}");
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "notYourDeployment", "The deployment is not this agent's", detail));
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "notYourDeployment",
+            "The deployment is not this agent's",
+            detail,
+        ));
     }
     if report.refusal.is_some() == report.source.is_some() {
         return Err(ApiError::bad_request("a report has either a refusal or a source"));

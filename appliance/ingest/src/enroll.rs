@@ -17,11 +17,12 @@ pub(crate) async fn enroll(
 ) -> Result<Json<EnrollResponse>, ApiError> {
     for text in [&request.hostname, &request.version, &request.instance] {
         if text.is_empty() || text.chars().count() > TEXT_CHARS_MAX {
-            return Err(ApiError::bad_request(format!("hostname, version and instance have 1 to {TEXT_CHARS_MAX} characters")));
+            return Err(ApiError::bad_request(format!(
+                "hostname, version and instance have 1 to {TEXT_CHARS_MAX} characters"
+            )));
         }
     }
-    let enrolled =
-        state.metadb().enroll(&request.secret, &request.hostname, &request.version, &request.instance).await;
+    let enrolled = state.metadb().enroll(&request.secret, &request.hostname, &request.version, &request.instance).await;
     let Enrolled { agent, key } = enrolled.map_err(|error| match &error {
         EnrollError::Meta(inner) => ApiError::from_class(inner.class(), inner),
         refused => ApiError::new(

@@ -32,9 +32,10 @@ pub(crate) fn append_error(error: AppendError) -> ApiError {
         ApiError::new(StatusCode::CONFLICT, "ledgerConflict", "The ledger does not end there", detail).with_tail(&tail)
     };
     match &error {
-        AppendError::Conflict { tail } => {
-            conflict("the ledger does not end where the request says; its tail is given: go on from there", tail.as_ref())
-        }
+        AppendError::Conflict { tail } => conflict(
+            "the ledger does not end where the request says; its tail is given: go on from there",
+            tail.as_ref(),
+        ),
         AppendError::Closed { tail } => {
             conflict("the chain is closed: open the next one, with a new initial sync", Some(tail))
         }

@@ -116,9 +116,9 @@ pub(crate) async fn unpack(in_flight: &InFlight, frame: &Frame, raw_max: usize) 
         let hash = Hash32::of(&raw);
         Ok((raw, hash))
     };
-    let (bytes, hash) = tokio::task::spawn_blocking(work).await.map_err(|error| {
-        ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error)
-    })??;
+    let (bytes, hash) = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))??;
     Ok(Raw { bytes, hash, _room: room })
 }
 

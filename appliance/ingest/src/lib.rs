@@ -97,7 +97,8 @@ async fn wrong_method() -> ApiError {
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text =
+        panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     let error = std::io::Error::other(format!("panic: {}", text.unwrap_or_default()));
     axum::response::IntoResponse::into_response(ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))
 }

@@ -27,8 +27,9 @@ pub(crate) async fn put(
     let body = frame::read(state.in_flight(), &headers, body).await?;
     let raw = frame::unpack(state.in_flight(), &body, SLICE_RAW_BYTES_MAX).await?;
     frame::check_hash(&raw, hash)?;
-    let facts = inspect_payload(&raw.bytes)
-        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "badPayload", "The payload is damaged", error.to_string()))?;
+    let facts = inspect_payload(&raw.bytes).map_err(|error| {
+        ApiError::new(StatusCode::BAD_REQUEST, "badPayload", "The payload is damaged", error.to_string())
+    })?;
     drop(raw);
     let stored = state.ledger().put_payload(&caller.job.id, chain, hash, &body.bytes, &facts).await;
     let payload = stored.map_err(|error| match &error {

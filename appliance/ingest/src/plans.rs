@@ -66,10 +66,11 @@ impl Plans {
         let mut attempt = 1;
         loop {
             let found = store.root(root).await;
-            let found = found.map_err(|error| ApiError::from_class(class_of(error.class()), &error))?.ok_or_else(|| {
-                let detail = "the snapshot behind this link is gone";
-                ApiError::new(StatusCode::GONE, "snapshotGone", "The snapshot is gone", detail)
-            })?;
+            let found =
+                found.map_err(|error| ApiError::from_class(class_of(error.class()), &error))?.ok_or_else(|| {
+                    let detail = "the snapshot behind this link is gone";
+                    ApiError::new(StatusCode::GONE, "snapshotGone", "The snapshot is gone", detail)
+                })?;
             match Archive::plan(store.reader(found), format).await {
                 Ok(plan) => {
                     self.keep(root, format, plan.clone());

@@ -80,7 +80,8 @@ impl Pressure {
         let bytes = match known {
             Some((at, bytes)) if at.elapsed() < FRESH => bytes,
             _ => {
-                let backlog = ledger.backlog(job, chain).await.map_err(|error| ApiError::from_class(error.class(), &error))?;
+                let backlog =
+                    ledger.backlog(job, chain).await.map_err(|error| ApiError::from_class(error.class(), &error))?;
                 let bytes = backlog;
                 let mut backlogs = self.backlogs.lock().unwrap_or_else(PoisonError::into_inner);
                 if backlogs.len() >= BACKLOGS_MAX {

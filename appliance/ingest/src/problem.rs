@@ -32,7 +32,7 @@ pub struct ApiError {
     title: &'static str,
     detail: String,
     retry_after_seconds: Option<u64>,
-    tail: Option<serde_json::Value>,
+    tail: Option<Box<serde_json::Value>>,
     chain: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl ApiError {
     /// Adds the present state, for conflicts.
     #[must_use]
     pub fn with_tail(mut self, tail: &impl Serialize) -> Self {
-        self.tail = serde_json::to_value(tail).ok();
+        self.tail = serde_json::to_value(tail).ok().map(Box::new);
         self
     }
 
@@ -154,7 +154,7 @@ impl IntoResponse for ApiError {
                 title: self.title.to_owned(),
                 detail: self.detail,
                 request_id: String::new(),
-                tail: self.tail,
+                tail: self.tail.map(|tail| *tail),
             },
             chain: self.chain,
         });

@@ -58,7 +58,10 @@ pub(crate) fn names(header: &str, tag: &str, weak: bool) -> bool {
     if header.len() > HEADER_CHARS_MAX {
         return false;
     }
-    header.split(',').map(str::trim).any(|one| one == "*" || one == tag || (weak && one.strip_prefix("W/") == Some(tag)))
+    header
+        .split(',')
+        .map(str::trim)
+        .any(|one| one == "*" || one == tag || (weak && one.strip_prefix("W/") == Some(tag)))
 }
 
 #[cfg(test)]
@@ -67,7 +70,15 @@ mod tests {
 
     #[test]
     fn every_form_of_a_range() {
-        let whole = [None, Some("items=0-1"), Some("bytes=5-2"), Some("bytes=a-b"), Some("bytes=0-1,4-5"), Some("bytes=-"), Some("bytes=1-x")];
+        let whole = [
+            None,
+            Some("items=0-1"),
+            Some("bytes=5-2"),
+            Some("bytes=a-b"),
+            Some("bytes=0-1,4-5"),
+            Some("bytes=-"),
+            Some("bytes=1-x"),
+        ];
         for header in whole {
             assert_eq!(wanted(header, 10), Wanted::Whole, "{header:?}");
         }

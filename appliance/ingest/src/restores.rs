@@ -168,7 +168,8 @@ fn ready_root(job: &RestoreJob) -> Result<RootId, ApiError> {
         RestoreState::Ready => {}
         RestoreState::Queued | RestoreState::Running => {
             let detail = "this restore is still being made: come again";
-            let refusal = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "notReady", "The restore is not ready", detail);
+            let refusal =
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "notReady", "The restore is not ready", detail);
             return Err(refusal.retry_after(NOT_READY_SECONDS));
         }
         RestoreState::Failed => {
@@ -223,7 +224,9 @@ async fn send_gzip(
 }
 
 /// Logs the error that ends a stream: the status line is gone by then, the connection is cut instead.
-fn log_broken(job: &RestoreJob) -> impl FnMut(blockstore_engine::archive::ArchiveError) -> std::io::Error + Send + 'static {
+fn log_broken(
+    job: &RestoreJob,
+) -> impl FnMut(blockstore_engine::archive::ArchiveError) -> std::io::Error + Send + 'static {
     let restore = Arc::<str>::from(job.id.as_str());
     move |error| {
         let answer = read_error(&error);

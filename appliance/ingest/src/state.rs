@@ -133,7 +133,12 @@ impl IngestState {
             )
             .retry_after(30)
         };
-        let plain = self.0.parts.master_key.open(&format!("groups/{group}/deployments/uri"), sealed).map_err(|error| refuse(&error))?;
+        let plain = self
+            .0
+            .parts
+            .master_key
+            .open(&format!("groups/{group}/deployments/uri"), sealed)
+            .map_err(|error| refuse(&error))?;
         String::from_utf8(plain).map_err(|error| refuse(&error))
     }
 

@@ -7,7 +7,8 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use holdfast_agent_api::{
-    CompleteSync, EndScan, SLICE_RAW_BYTES_MAX, SYNC_SLICE_HEADER, ScanGrant, ScanTail, StartScan, SyncSliceHeader, SyncState,
+    CompleteSync, EndScan, SLICE_RAW_BYTES_MAX, SYNC_SLICE_HEADER, ScanGrant, ScanTail, StartScan, SyncSliceHeader,
+    SyncState,
 };
 use holdfast_domain::Classify as _;
 use holdfast_ledger::{SyncError, inspect_documents};
@@ -99,10 +100,13 @@ pub(crate) async fn complete(
 }
 
 fn slice_header(headers: &HeaderMap) -> Result<SyncSliceHeader, ApiError> {
-    let text = headers.get(SYNC_SLICE_HEADER).and_then(|v| v.to_str().ok()).filter(|t| t.len() <= SLICE_HEADER_CHARS_MAX);
-    let text = text.ok_or_else(|| ApiError::bad_request(format!("the header {SYNC_SLICE_HEADER} is missing or too long")))?;
-    serde_json::from_str(text)
-        .map_err(|error| ApiError::bad_request(format!("the header {SYNC_SLICE_HEADER} is not what is expected: {error}")))
+    let text =
+        headers.get(SYNC_SLICE_HEADER).and_then(|v| v.to_str().ok()).filter(|t| t.len() <= SLICE_HEADER_CHARS_MAX);
+    let text =
+        text.ok_or_else(|| ApiError::bad_request(format!("the header {SYNC_SLICE_HEADER} is missing or too long")))?;
+    serde_json::from_str(text).map_err(|error| {
+        ApiError::bad_request(format!("the header {SYNC_SLICE_HEADER} is not what is expected: {error}"))
+    })
 }
 
 /// Answers a refusal of the ledger. Status 409 `scanConflict` carries the scan's tail; a sync that is over or a scan that is not the present
@@ -118,9 +122,12 @@ fn sync_error(error: SyncError) -> ApiError {
         SyncError::NoScan => ApiError::new(StatusCode::NOT_FOUND, "noScan", "The collection has no scan", detail),
         SyncError::NoSync => ApiError::new(StatusCode::NOT_FOUND, "noSync", "The chain has no initial sync", detail),
         SyncError::Dropped | SyncError::Complete => over("syncOver", "The initial sync is over"),
-        SyncError::Incomplete { .. } => {
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "syncIncomplete", "The initial sync is not complete", detail)
-        }
+        SyncError::Incomplete { .. } => ApiError::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "syncIncomplete",
+            "The initial sync is not complete",
+            detail,
+        ),
         SyncError::Invalid { .. } => ApiError::bad_request(detail),
         SyncError::Payload(_) => ApiError::new(StatusCode::BAD_REQUEST, "badPayload", "The payload is damaged", detail),
         SyncError::Ledger(inner) => ApiError::from_class(inner.class(), inner),

@@ -58,7 +58,8 @@ pub(crate) async fn create_enroll_token(
         secret,
     };
     let enroll_token = token.encode();
-    let command = format!("holdfast-agent run --server {} --enroll {enroll_token} --state holdfast-agent", state.ingest_url());
+    let command =
+        format!("holdfast-agent run --server {} --enroll {enroll_token} --state holdfast-agent", state.ingest_url());
     state.audit(&of.caller, Some(&of.group.id), "enrolment token created", "").await;
     Ok((StatusCode::CREATED, Json(EnrollTokenView { enroll_token, command, expires: rfc3339_of(record.expires) })))
 }

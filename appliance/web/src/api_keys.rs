@@ -133,7 +133,10 @@ async fn create(
 /// The group's keys.
 #[utoipa::path(get, path = "/groups/{group}/apiKeys", tag = "apiKeys", params(("group" = String, Path, description = "id or name")),
     responses((status = 200, body = [KeyView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn list_group_keys(State(state): State<WebState>, of: InGroup) -> Result<Json<Vec<KeyView>>, ApiError> {
+pub(crate) async fn list_group_keys(
+    State(state): State<WebState>,
+    of: InGroup,
+) -> Result<Json<Vec<KeyView>>, ApiError> {
     of.caller.require_admin()?;
     let all = state.metadb().api_keys(Some(&of.group.id)).await.map_err(fault)?;
     Ok(Json(all.into_iter().map(|key| view(key, None)).collect()))

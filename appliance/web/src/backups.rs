@@ -153,7 +153,10 @@ pub(crate) struct MoveBackup {
 /// The group's backups.
 #[utoipa::path(get, path = "/groups/{group}/backups", tag = "backups", params(("group" = String, Path, description = "id or name")),
     responses((status = 200, body = [BackupView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn list_backups(State(state): State<WebState>, of: InGroup) -> Result<Json<Vec<BackupView>>, ApiError> {
+pub(crate) async fn list_backups(
+    State(state): State<WebState>,
+    of: InGroup,
+) -> Result<Json<Vec<BackupView>>, ApiError> {
     let filter = BackupJobFilter { group: Some(of.group.id.clone()), ..BackupJobFilter::default() };
     let mut views = Vec::new();
     for job in state.metadb().backup_jobs(&filter).await.map_err(fault)? {
@@ -191,6 +194,8 @@ pub(crate) async fn start_backup(
         Some(job) if job.state.runs() => job,
         Some(job) => {
             check_space(&state, &deployment, &job.labels).await?;
+            // A failed backup may have left its chain open; the new initial sync needs one of its own.
+            close(&state, &job, CloseReason::ResyncRequested, "the backup was started again").await?;
             state.metadb().operate(&job.id, BackupEvent::Start).await.map_err(fault)?;
             reread(&state, &job).await?
         }
@@ -239,7 +244,10 @@ pub(crate) async fn resync_backup(
 ) -> Result<(StatusCode, Json<BackupView>), ApiError> {
     of.caller.require_operator()?;
     if of.job.state == BackupState::Stopped {
-        return Err(ApiError::conflict("backupStopped", "the backup is stopped: starting it makes a new initial sync anyway"));
+        return Err(ApiError::conflict(
+            "backupStopped",
+            "the backup is stopped: starting it makes a new initial sync anyway",
+        ));
     }
     let reason = resync.reason.unwrap_or_else(|| format!("asked for by {}", of.caller.name()));
     state.metadb().request_resync(&of.job.id, &reason).await.map_err(fault)?;
@@ -314,7 +322,9 @@ fn room(daemons: &[Daemon], labels: &[String], storage_bytes: u64) -> Result<(),
     }
     let (need, free) = (need >> 20, best.space.free_bytes >> 20);
     let name = &best.name;
-    Err(format!("the head needs about {need} MiB, and the daemon with most space, {name}, has {free} MiB free: give it more disk"))
+    Err(format!(
+        "the head needs about {need} MiB, and the daemon with most space, {name}, has {free} MiB free: give it more disk"
+    ))
 }
 
 /// Seconds that the head is behind the newest known optime of the source.
@@ -401,7 +411,8 @@ mod tests {
     #[test]
     fn lag() {
         let at = |t| OpTime { ts: Ts { t, i: 1 }, term: 1 };
-        let tail = LedgerTail { at: EntryPosition { chain: 0, seq: 1 }, hash: Hash32::ZERO, last: at(90), closed: None };
+        let tail =
+            LedgerTail { at: EntryPosition { chain: 0, seq: 1 }, hash: Hash32::ZERO, last: at(90), closed: None };
         assert_eq!(lag_seconds(Some(at(80)), None, Some(&tail)), Some(10));
         assert_eq!(lag_seconds(Some(at(80)), Some(at(100)), Some(&tail)), Some(20));
         assert_eq!(lag_seconds(Some(at(110)), Some(at(100)), None), Some(0));

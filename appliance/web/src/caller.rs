@@ -93,7 +93,9 @@ impl FromRequestParts<WebState> for Caller {
     async fn from_request_parts(parts: &mut Parts, _state: &WebState) -> Result<Self, ApiError> {
         // Without the layer there is no key: fail closed.
         let caller = parts.extensions.get::<Self>().cloned();
-        caller.ok_or_else(|| ApiError::new(StatusCode::UNAUTHORIZED, "apiKey", "An API key is needed", "no API key was checked"))
+        caller.ok_or_else(|| {
+            ApiError::new(StatusCode::UNAUTHORIZED, "apiKey", "An API key is needed", "no API key was checked")
+        })
     }
 }
 
@@ -152,7 +154,10 @@ impl FromRequestParts<WebState> for OfBackup {
         let rs = param(parts, state, "rs").await?;
         let job = state.metadb().backup_job_by_rs(&group.id, &rs).await.map_err(fault)?;
         let job = job.ok_or_else(|| {
-            let detail = format!("{}/{rs} is not backed up: start it with `holdfast backups start {}/{rs}`", group.name, group.name);
+            let detail = format!(
+                "{}/{rs} is not backed up: start it with `holdfast backups start {}/{rs}`",
+                group.name, group.name
+            );
             ApiError::not_found(detail)
         })?;
         Ok(Self { group, job, caller })

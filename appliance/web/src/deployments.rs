@@ -87,9 +87,7 @@ fn view(deployment: Deployment) -> DeploymentView {
         hosts: deployment.members,
         state: word(deployment.state),
         refusal: deployment.refusal,
-        privileges: privileges
-            .map(|p| PrivilegeView { need: p.need, granted: p.granted, error: p.error })
-            .collect(),
+        privileges: privileges.map(|p| PrivilegeView { need: p.need, granted: p.granted, error: p.error }).collect(),
         version: source.as_ref().map(|s| s.version.clone()),
         storage_bytes: source.as_ref().map(|s| s.storage_bytes),
         credentials_stored,
@@ -161,7 +159,8 @@ pub(crate) async fn show_deployment(
 pub(crate) async fn found_deployment(state: &WebState, of: &InGroup, rs: &str) -> Result<Deployment, ApiError> {
     let found = state.metadb().deployment_by_rs(&of.group.id, rs).await.map_err(fault)?;
     let found = found.ok_or_else(|| {
-        let detail = format!("the group has no deployment {rs:?}: add it with `holdfast deployments add {} URI`", of.group.name);
+        let detail =
+            format!("the group has no deployment {rs:?}: add it with `holdfast deployments add {} URI`", of.group.name);
         ApiError::not_found(detail)
     })?;
     match found.state {

@@ -57,7 +57,9 @@ pub(crate) fn rfc3339_of(at: bson::DateTime) -> String {
 /// Reads `at` of a restore: RFC 3339 names a whole second, every entry of it; `SECONDS,INCREMENT` names an entry. Both are inclusive.
 pub(crate) fn parse_at(text: &str) -> Result<Ts, ApiError> {
     let bad = |why: String| {
-        ApiError::bad_request(format!("{why}: `at` is RFC 3339 (2026-11-22T14:03:07Z) or SECONDS,INCREMENT (1795356187,4)"))
+        ApiError::bad_request(format!(
+            "{why}: `at` is RFC 3339 (2026-11-22T14:03:07Z) or SECONDS,INCREMENT (1795356187,4)"
+        ))
     };
     if text.contains(',') {
         return text.parse::<Ts>().map_err(|error| bad(error.to_string()));

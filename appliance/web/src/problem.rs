@@ -118,14 +118,7 @@ impl ApiError {
                 None,
             ),
         };
-        Self {
-            status,
-            code,
-            title,
-            detail: detail.to_owned(),
-            retry_after_seconds: retry,
-            chain: Some(chain),
-        }
+        Self { status, code, title, detail: detail.to_owned(), retry_after_seconds: retry, chain: Some(chain) }
     }
 
     /// Status of the answer.
@@ -201,11 +194,13 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         *response.body_mut() = Body::from(body);
     } else {
         tracing::debug!(%method, path, id, status = status.as_u16(), "request answered");
     }
+    // Answers hold links and keys that are shown once: nobody on the way keeps them.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

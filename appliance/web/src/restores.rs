@@ -169,7 +169,10 @@ pub(crate) async fn create_restore(
 #[utoipa::path(get, path = "/groups/{group}/backups/{rs}/restores", tag = "restores",
     params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set")),
     responses((status = 200, body = [RestoreView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn list_restores(State(state): State<WebState>, of: OfBackup) -> Result<Json<Vec<RestoreView>>, ApiError> {
+pub(crate) async fn list_restores(
+    State(state): State<WebState>,
+    of: OfBackup,
+) -> Result<Json<Vec<RestoreView>>, ApiError> {
     let jobs = state.metadb().restore_jobs(&of.job.id).await.map_err(fault)?;
     Ok(Json(jobs.into_iter().take(LISTED_MAX).map(view).collect()))
 }
@@ -226,7 +229,11 @@ async fn wait_for(
         // Waiting helps only when the ledger still grows towards the instant.
         let ahead = points.chains.iter().any(|c| !c.closed && c.to.ts < at && chain.is_none_or(|n| n == c.chain));
         if !ahead || begun.elapsed() >= wait {
-            let what = if at.i == u32::MAX { format!("the whole of second {}", rfc3339(i64::from(at.t))) } else { at.to_string() };
+            let what = if at.i == u32::MAX {
+                format!("the whole of second {}", rfc3339(i64::from(at.t)))
+            } else {
+                at.to_string()
+            };
             let detail = format!("{what} cannot be restored (yet): {}", points.sentence());
             return Err(ApiError::conflict("notRestorable", detail));
         }

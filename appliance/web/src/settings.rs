@@ -180,7 +180,9 @@ fn retention(view: RetentionView) -> Result<RetentionPolicy, ApiError> {
         view.oplog_window_days,
     ];
     if days.iter().any(|d| *d > DAYS_MAX) {
-        return Err(ApiError::bad_request(format!("nothing is kept longer than {DAYS_MAX} days by a schedule: pin it")));
+        return Err(ApiError::bad_request(format!(
+            "nothing is kept longer than {DAYS_MAX} days by a schedule: pin it"
+        )));
     }
     Ok(RetentionPolicy {
         six_hourly_days: view.six_hourly_days,

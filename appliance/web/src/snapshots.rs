@@ -163,7 +163,10 @@ pub(crate) async fn show_snapshot_request(
 ) -> Result<Json<SnapshotRequestView>, ApiError> {
     let PathOf((_, _, request)) = path;
     let found = state.metadb().snapshot_request(&of.group.id, &request).await.map_err(fault)?;
-    let found = found.filter(|(job, _)| *job == of.job.id).map(|(_, found)| found).ok_or_else(|| ApiError::not_found(format!("there is no request {request:?}")))?;
+    let found = found
+        .filter(|(job, _)| *job == of.job.id)
+        .map(|(_, found)| found)
+        .ok_or_else(|| ApiError::not_found(format!("there is no request {request:?}")))?;
     Ok(Json(SnapshotRequestView {
         state: word(found.state),
         snapshot: found.snapshot.map(|id| id.to_string()),
@@ -234,7 +237,8 @@ fn may_go(policy: &RetentionPolicy, rest: &[Root], wanted: &Root, now: i64) -> R
     let live = bson::DateTime::now();
     let mut facts = Vec::with_capacity(rest.len() + 1);
     for root in rest.iter().chain([wanted]).filter(|r| r.purpose == Purpose::Snapshot) {
-        let meta = SnapshotMeta::decode(&root.meta).map_err(|_| format!("the facts of snapshot {} cannot be read", root.id))?;
+        let meta = SnapshotMeta::decode(&root.meta)
+            .map_err(|_| format!("the facts of snapshot {} cannot be read", root.id))?;
         let id = root.id.to_string().parse::<SnapshotId>().map_err(|error| error.to_string())?;
         let at = i64::from(meta.optime.ts.t);
         facts.push(SnapshotFacts { id, at, pinned: root.is_pinned(live), good: !root.quarantined });
@@ -247,7 +251,9 @@ fn may_go(policy: &RetentionPolicy, rest: &[Root], wanted: &Root, now: i64) -> R
     match reason {
         Some(KeepReason::Pinned) => Err("it is pinned: unpin it first".into()),
         Some(KeepReason::Newest) => Err("it is the newest good snapshot: take another one first".into()),
-        Some(_) => Err("the oplog window starts from it: what lies in the window could not be restored without it".into()),
+        Some(_) => {
+            Err("the oplog window starts from it: what lies in the window could not be restored without it".into())
+        }
         None => Ok(()),
     }
 }
@@ -267,7 +273,9 @@ pub(crate) fn root_error(error: RootError) -> ApiError {
         RootError::NotFound(_) => ApiError::not_found(detail),
         RootError::InTrash(_) => ApiError::conflict("inTrash", detail),
         RootError::Pinned { .. } => ApiError::conflict("pinned", detail),
-        RootError::BelowFloor(_) => ApiError::conflict("belowFloor", format!("{detail}: what it needs of the ledger is gone")),
+        RootError::BelowFloor(_) => {
+            ApiError::conflict("belowFloor", format!("{detail}: what it needs of the ledger is gone"))
+        }
         RootError::Rule(why) => ApiError::conflict("mustStay", format!("this snapshot must stay: {why}")),
         _ => ApiError::from_class(class_of(error.class()), &error),
     }

@@ -123,7 +123,9 @@ pub(crate) async fn show_timeline(
     let second = |s: i64| Ts { t: u32::try_from(s.max(0)).unwrap_or(u32::MAX), i: 0 };
     let from = match &query.from {
         // A whole second begins at its first entry.
-        Some(text) => Some(parse_at(text)?).map(|ts| if ts.i == u32::MAX { Ts { i: 0, ..ts } } else { ts }).unwrap_or(Ts::ZERO),
+        Some(text) => {
+            Some(parse_at(text)?).map(|ts| if ts.i == u32::MAX { Ts { i: 0, ..ts } } else { ts }).unwrap_or(Ts::ZERO)
+        }
         None => second(now - SPAN_SECONDS),
     };
     let to = query.to.as_deref().map(parse_at).transpose()?.unwrap_or(Ts { t: u32::MAX, i: u32::MAX });
@@ -202,7 +204,10 @@ impl Collected {
     fn slice(&mut self, summary: &holdfast_domain::SliceSummary, from: Ts, to: Ts) {
         let first = from.t - from.t % 60;
         for count in summary.counts.iter().filter(|c| (first..=to.t).contains(&c.minute)) {
-            let minute = self.minutes.entry(count.minute).or_insert_with(|| MinuteView { minute: count.minute, ..MinuteView::default() });
+            let minute = self
+                .minutes
+                .entry(count.minute)
+                .or_insert_with(|| MinuteView { minute: count.minute, ..MinuteView::default() });
             match count.kind {
                 OpKind::Insert => minute.inserts += count.count,
                 OpKind::Update => minute.updates += count.count,
@@ -218,6 +223,7 @@ impl Collected {
             self.ddl.push(DdlView { at: mark.at.ts.into(), command: mark.command.clone(), ns: mark.ns.clone() });
         }
         let elections = summary.elections.iter().filter(|e| (from..=to).contains(&e.ts));
-        self.elections.extend(elections.take(MARKS_MAX.saturating_sub(self.elections.len())).map(|e| Instant::from(*e)));
+        self.elections
+            .extend(elections.take(MARKS_MAX.saturating_sub(self.elections.len())).map(|e| Instant::from(*e)));
     }
 }

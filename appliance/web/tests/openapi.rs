@@ -41,7 +41,8 @@ fn every_operation_is_described() {
             assert!(operation["responses"].get("default").is_some(), "{name} does not describe its errors");
             let success = operation["responses"].as_object().unwrap().keys().any(|status| status.starts_with('2'));
             assert!(success, "{name} does not describe its success");
-            let named: BTreeSet<&str> = path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')).collect();
+            let named: BTreeSet<&str> =
+                path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')).collect();
             let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
             let described: BTreeSet<String> = parameters
                 .iter()

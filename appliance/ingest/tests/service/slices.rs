@@ -94,9 +94,10 @@ async fn bombs_and_oversized_bodies_are_refused() {
     assert_eq!(refused(answer, StatusCode::PAYLOAD_TOO_LARGE).await.code, "tooLarge");
     // A length that is too great is refused before the body comes.
     let path = paths::payload(&job.id, 0, &Hash32::ZERO);
-    let huge = agent.call(Method::PUT, &path).header("content-length", 1_u64 << 40).body(reqwest::Body::wrap_stream(
-        futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>(),
-    ));
+    let huge = agent
+        .call(Method::PUT, &path)
+        .header("content-length", 1_u64 << 40)
+        .body(reqwest::Body::wrap_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>()));
     if let Ok(answer) = huge.timeout(Duration::from_secs(10)).send().await {
         assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
@@ -132,12 +133,18 @@ async fn only_the_assigned_agent_of_the_group_may_send() {
     forged.enrolled.key = "hfa_nothing".into();
     let answer = send(forged.call(Method::POST, &path)).await;
     assert_eq!(refused(answer, StatusCode::UNAUTHORIZED).await.code, "agentKey");
-    let bare = world.http.post(format!("{}{path}", ingest.url)).header(PROTOCOL_HEADER, 1).header(EPOCH_HEADER, agent.epoch);
+    let bare =
+        world.http.post(format!("{}{path}", ingest.url)).header(PROTOCOL_HEADER, 1).header(EPOCH_HEADER, agent.epoch);
     assert_eq!(refused(send(bare).await, StatusCode::UNAUTHORIZED).await.code, "agentKey");
 
     let version = |value: &'static str| {
         let url = format!("{}{path}", ingest.url);
-        world.http.post(url).header(PROTOCOL_HEADER, value).bearer_auth(&agent.enrolled.key).header(EPOCH_HEADER, agent.epoch)
+        world
+            .http
+            .post(url)
+            .header(PROTOCOL_HEADER, value)
+            .bearer_auth(&agent.enrolled.key)
+            .header(EPOCH_HEADER, agent.epoch)
     };
     let problem = refused(send(version("2")).await, StatusCode::UPGRADE_REQUIRED).await;
     assert!(problem.detail.contains("upgrade the appliance first"), "{}", problem.detail);
@@ -167,9 +174,14 @@ async fn a_closed_chain_takes_nothing_and_the_next_one_opens_on_it() {
     assert_eq!((next.at.chain, next.at.seq), (1, 0));
     let same = agent.open_chain(&job.id, closed.hash, op(200, 1)).await;
     assert_eq!(same, next, "asked again after a lost answer");
-    let answer = agent.post(&paths::chains(&job.id), &serde_json::json!({
-        "prev": Hash32::ZERO, "start": op(300, 1), "source": crate::world::source("rs0"),
-    })).await;
+    let answer = agent
+        .post(
+            &paths::chains(&job.id),
+            &serde_json::json!({
+                "prev": Hash32::ZERO, "start": op(300, 1), "source": crate::world::source("rs0"),
+            }),
+        )
+        .await;
     let got: LedgerTail = conflict(answer).await;
     assert_eq!(got, next);
 }

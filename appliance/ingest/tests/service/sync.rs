@@ -3,7 +3,8 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bson::doc;
 use holdfast_agent_api::{
-    Catalog, CompleteSync, EndScan, SYNC_SLICE_HEADER, ScanGrant, ScanTail, StartScan, SyncSliceHeader, SyncState, paths,
+    Catalog, CompleteSync, EndScan, SYNC_SLICE_HEADER, ScanGrant, ScanTail, StartScan, SyncSliceHeader, SyncState,
+    paths,
 };
 use holdfast_domain::{BackupJobId, Hash32};
 use reqwest::{Method, Response, StatusCode};
@@ -17,7 +18,9 @@ fn base64_of(document: &bson::Document) -> String {
 }
 
 fn documents(from: i32, count: i32) -> Vec<u8> {
-    (from..from + count).flat_map(|n| bson::serialize_to_vec(&doc! { "_id": n, "x": "y".repeat(50) }).unwrap()).collect()
+    (from..from + count)
+        .flat_map(|n| bson::serialize_to_vec(&doc! { "_id": n, "x": "y".repeat(50) }).unwrap())
+        .collect()
 }
 
 async fn start(agent: &TestAgent, job: &BackupJobId, anew: bool) -> ScanGrant {
@@ -35,7 +38,14 @@ async fn start(agent: &TestAgent, job: &BackupJobId, anew: bool) -> ScanGrant {
     ok(agent.post(&paths::chain(job, 0, "collections"), &request).await).await
 }
 
-async fn put(agent: &TestAgent, job: &BackupJobId, scan: i64, seq: i64, raw: &[u8], header: &SyncSliceHeader) -> Response {
+async fn put(
+    agent: &TestAgent,
+    job: &BackupJobId,
+    scan: i64,
+    seq: i64,
+    raw: &[u8],
+    header: &SyncSliceHeader,
+) -> Response {
     let call = agent.call(Method::PUT, &paths::sync_slice(job, 0, UUID, scan, seq));
     call.header(SYNC_SLICE_HEADER, serde_json::to_string(header).unwrap()).body(packed(raw)).send().await.unwrap()
 }

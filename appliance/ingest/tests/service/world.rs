@@ -34,7 +34,8 @@ static SERVER: LazyLock<String> = LazyLock::new(|| {
             let home = Path::new(env!("CARGO_TARGET_TMPDIR"));
             remove_dead(home);
             let dir = home.join(format!("ingest-mongod-{}", std::process::id()));
-            let mut options = MongodOptions::plain(holdfast_tests::mongod_binary(), dir.join("db"), free_port().unwrap());
+            let mut options =
+                MongodOptions::plain(holdfast_tests::mongod_binary(), dir.join("db"), free_port().unwrap());
             options.repl_set = Some("store".into());
             options.oplog_size_mb = Some(990);
             let mongod = start_embedded(options).await.unwrap();
@@ -44,6 +45,18 @@ static SERVER: LazyLock<String> = LazyLock::new(|| {
     });
     told.recv().unwrap()
 });
+
+/// Opens a store as the programs do: a machine under load may let the first attempt pass its time.
+async fn patiently<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(open: impl Fn() -> F) -> T {
+    const ATTEMPTS_MAX: usize = 10;
+    for _ in 1..ATTEMPTS_MAX {
+        match open().await {
+            Ok(opened) => return opened,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(500)).await,
+        }
+    }
+    open().await.unwrap()
+}
 
 /// Folders of earlier runs, whose processes are gone.
 fn remove_dead(home: &Path) {
@@ -98,10 +111,11 @@ impl World {
         install_crypto_provider();
         let client = Client::with_uri_str(&*SERVER).await.unwrap();
         let name = hex::encode(rand::random::<[u8; 6]>());
-        let metadb = MetaDb::open(client.database(&format!("app_{name}"))).await.unwrap();
+        let app = client.database(&format!("app_{name}"));
+        let metadb = patiently(|| MetaDb::open(app.clone())).await;
         let blocks = client.database(&format!("blocks_{name}"));
-        let ledger = Ledger::open(blocks.clone()).await.unwrap();
-        let blockstore = Blockstore::open(blocks, EngineOptions::default()).await.unwrap();
+        let ledger = patiently(|| Ledger::open(blocks.clone())).await;
+        let blockstore = patiently(|| Blockstore::open(blocks.clone(), EngineOptions::default())).await;
         let dir = TempDir::new().unwrap();
         let ca = Ca::load_or_create(&dir.path().join("ca")).unwrap();
         let master_key = Arc::new(MasterKey::load_or_create(&dir.path().join("master.key")).unwrap());
@@ -157,7 +171,8 @@ impl World {
             .master_key
             .seal(&format!("groups/{}/deployments/uri", self.group.id), b"mongodb://u:secret@a:27017")
             .unwrap();
-        let made = self.metadb.create_deployment(&self.group.id, None, vec!["a:27017".into()], Some(sealed)).await.unwrap();
+        let made =
+            self.metadb.create_deployment(&self.group.id, None, vec!["a:27017".into()], Some(sealed)).await.unwrap();
         let found = Discovery {
             agent: finder.enrolled.agent.clone(),
             refusal: None,
@@ -201,7 +216,8 @@ pub(crate) fn op(t: u32, i: u32) -> OpTime {
 pub(crate) fn entries(t: u32, from: u32, to: u32) -> Vec<u8> {
     let entry = |i| {
         let ts = bson::Timestamp { time: t, increment: i };
-        bson::serialize_to_vec(&doc! { "ts": ts, "t": 1_i64, "op": "i", "ns": "a.b", "o": { "_id": i64::from(i) } }).unwrap()
+        bson::serialize_to_vec(&doc! { "ts": ts, "t": 1_i64, "op": "i", "ns": "a.b", "o": { "_id": i64::from(i) } })
+            .unwrap()
     };
     (from..=to).flat_map(entry).collect()
 }
@@ -286,7 +302,14 @@ impl TestAgent {
     }
 
     /// Sends the payload, and says what entry would append it.
-    pub(crate) async fn payload(&self, job: &BackupJobId, tail: &LedgerTail, t: u32, from: u32, to: u32) -> AppendSlice {
+    pub(crate) async fn payload(
+        &self,
+        job: &BackupJobId,
+        tail: &LedgerTail,
+        t: u32,
+        from: u32,
+        to: u32,
+    ) -> AppendSlice {
         let raw = entries(t, from, to);
         let receipt: PayloadReceipt = ok(self.put(job, tail.at.chain, &Hash32::of(&raw), packed(&raw)).await).await;
         AppendSlice {

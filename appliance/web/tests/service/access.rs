@@ -114,7 +114,9 @@ async fn an_enrolment_token_carries_what_an_agent_needs() {
     let made = ok(world.post(&format!("/groups/{}/enrollTokens", world.group.name), json!({})).await).await;
     let token = holdfast_agent_api::EnrollToken::decode(made["enrollToken"].as_str().unwrap()).unwrap();
     assert_eq!((token.ingest_url.as_str(), token.ca_pin.len()), ("https://appliance:8081", 64));
-    assert!(made["command"].as_str().unwrap().starts_with("holdfast-agent run --server https://appliance:8081 --enroll "));
+    assert!(
+        made["command"].as_str().unwrap().starts_with("holdfast-agent run --server https://appliance:8081 --enroll ")
+    );
     let enrolled = world.metadb.enroll(&token.secret, "h", "1", "instance-1").await.unwrap();
     let path = format!("/groups/{}/agents", world.group.name);
     assert_eq!(world.get(&path).await[0]["id"], enrolled.agent.id.as_str());

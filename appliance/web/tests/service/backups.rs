@@ -1,6 +1,6 @@
 //! Starting, stopping, synchronising anew, moving, showing, settings.
 
-use holdfast_domain::{CloseReason, SliceSummary};
+use holdfast_domain::{BackupEvent, CloseReason, SliceSummary};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -52,6 +52,17 @@ async fn a_stop_ends_the_chain_and_a_start_begins_anew() {
 }
 
 #[tokio::test]
+async fn a_failed_backup_starts_with_a_chain_of_its_own() {
+    let world = World::new().await;
+    world.daemon("d", 1 << 40).await;
+    let job = world.job().await;
+    world.open_chain(&job.id, op(100, 1)).await;
+    world.metadb.operate(&job.id, BackupEvent::Fail).await.unwrap();
+    let started = ok(world.post(&world.backup("/start"), json!({})).await).await;
+    assert_eq!((&started["state"], &started["closed"]), (&json!("initialSync"), &json!("resyncRequested")));
+}
+
+#[tokio::test]
 async fn a_resync_closes_the_chain_and_is_noted() {
     let world = World::new().await;
     let job = world.job().await;
@@ -83,7 +94,10 @@ async fn a_backup_says_what_can_be_restored() {
     let world = World::new().await;
     let job = world.job().await;
     let empty = world.get(&world.backup("")).await;
-    assert_eq!((&empty["ranges"], &empty["lagSeconds"], &empty["headOptime"]), (&json!([]), &json!(null), &json!(null)));
+    assert_eq!(
+        (&empty["ranges"], &empty["lagSeconds"], &empty["headOptime"]),
+        (&json!([]), &json!(null), &json!(null))
+    );
     world.open_chain(&job.id, op(100, 1)).await;
     world.append(&job.id, &[op(100, 1), op(110, 1)], SliceSummary::default()).await;
     world.snapshot(&job.id, op(105, 1), 0, 1).await;
@@ -104,7 +118,8 @@ async fn settings_change_alone_and_within_bounds() {
     let world = World::new().await;
     world.job().await;
     let patch = async |body| world.call(Some(&world.admin), Method::PATCH, &world.backup(""), Some(&body)).await;
-    let changed = ok(patch(json!({ "schedule": { "everySeconds": 60 }, "member": "b:27017", "linkUses": 5 })).await).await;
+    let changed =
+        ok(patch(json!({ "schedule": { "everySeconds": 60 }, "member": "b:27017", "linkUses": 5 })).await).await;
     assert_eq!((&changed["schedule"]["everySeconds"], &changed["member"]), (&json!(60), &json!("b:27017")));
     assert_eq!((&changed["linkUses"], &changed["linkHours"]), (&json!(5), &json!(24)));
     let kept = ok(patch(json!({ "linkHours": 2 })).await).await;

@@ -28,14 +28,16 @@ async fn a_snapshot_is_ready_at_once() {
     assert!(kept.etag.is_some());
     let pinned = world.blockstore.root(&root.id).await.unwrap().unwrap();
     assert_eq!(pinned.pins[0].by, format!("restore:{}", kept.id));
-    let hours = (pinned.pins[0].until.unwrap().timestamp_millis() - bson::DateTime::now().timestamp_millis()) / 3_600_000;
+    let hours =
+        (pinned.pins[0].until.unwrap().timestamp_millis() - bson::DateTime::now().timestamp_millis()) / 3_600_000;
     assert_eq!(hours, 47, "48 h, begun just now");
     let shown = world.get(&format!("/restores/{}", made["id"].as_str().unwrap())).await;
     assert_eq!((&shown["url"], &shown["state"]), (&json!(null), &json!("ready")), "the secret is shown once");
     assert_eq!(world.get(&path).await[0]["id"], made["id"]);
     let other = world.metadb.create_group(&format!("x{}", world.group.name)).await.unwrap();
     let key = world.key(Some(&other), Role::Admin).await;
-    let hidden = world.call(Some(&key), Method::GET, &format!("/restores/{}", made["id"].as_str().unwrap()), None).await;
+    let hidden =
+        world.call(Some(&key), Method::GET, &format!("/restores/{}", made["id"].as_str().unwrap()), None).await;
     refused(hidden, StatusCode::NOT_FOUND, "notFound").await;
 }
 
@@ -54,14 +56,19 @@ async fn an_instant_is_offered_only_when_the_ledger_holds_it() {
     let root = world.snapshot(&job.id, op(105, 2), 0, 1).await;
 
     let made = ok(world.post(&path, json!({ "at": "110,3", "hours": 1, "uses": 1 })).await).await;
-    assert_eq!((&made["state"], &made["bytes"], &made["snapshot"]), (&json!("queued"), &json!(null), &json!(root.id.to_string())));
+    assert_eq!(
+        (&made["state"], &made["bytes"], &made["snapshot"]),
+        (&json!("queued"), &json!(null), &json!(root.id.to_string()))
+    );
     let kept = world.metadb.restore_jobs(&job.id).await.unwrap().remove(0);
     assert_eq!(kept.target, RestoreTarget::Instant(Ts { t: 110, i: 3 }));
     assert_eq!((kept.daemon, kept.base_root, kept.uses), (Some(daemon.id), root.id.to_string(), 1));
     // The whole of second 109 is there, that of 110 is not yet.
     let second = ok(world.post(&path, json!({ "at": "1970-01-01T00:01:49Z" })).await).await;
     assert_eq!(second["optime"]["t"], 109);
-    for (at, what) in [("1970-01-01T00:01:50Z", "a second still open"), ("110,4", "beyond"), ("105,1", "before the snapshot")] {
+    for (at, what) in
+        [("1970-01-01T00:01:50Z", "a second still open"), ("110,4", "beyond"), ("105,1", "before the snapshot")]
+    {
         let detail = refused(world.post(&path, json!({ "at": at })).await, StatusCode::CONFLICT, "notRestorable").await;
         assert!(detail.contains("(105,2) to 1970-01-01T00:01:50Z (110,3)"), "{what}: {detail}");
     }

@@ -38,7 +38,10 @@ async fn what_must_stay_cannot_be_deleted() {
     let listed = world.get(&world.backup("/snapshots")).await;
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
     assert_eq!(ids, roots.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!((&listed[0]["state"], &listed[0]["proof"], &listed[0]["pinned"]), (&json!("complete"), &json!("none"), &json!(false)));
+    assert_eq!(
+        (&listed[0]["state"], &listed[0]["proof"], &listed[0]["pinned"]),
+        (&json!("complete"), &json!("none"), &json!(false))
+    );
     assert_eq!(listed[3]["optime"], json!({ "t": times[3], "i": 1 }));
 
     let newest = refused(delete(3).await, StatusCode::CONFLICT, "mustStay").await;

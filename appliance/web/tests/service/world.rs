@@ -10,7 +10,9 @@ use blockstore_engine::{Blockstore, CommitRequest, EngineOptions, Floor, Purpose
 use bson::doc;
 use holdfast_agent_api::{LedgerTail, SourceInfo, SourceMember};
 use holdfast_domain::{BackupJobId, EntryPosition, Hash32, OpTime, SliceSummary, Ts};
-use holdfast_ledger::{AppendRequest, Ledger, OpenChainRequest, SnapshotMeta, StorageOptions, compress, inspect_payload};
+use holdfast_ledger::{
+    AppendRequest, Ledger, OpenChainRequest, SnapshotMeta, StorageOptions, compress, inspect_payload,
+};
 use holdfast_metadb::{
     BackupJob, Daemon, DaemonBeat, DaemonSpace, Discovery, Group, MetaDb, NewApiKey, NewDaemon, Role,
 };
@@ -33,7 +35,8 @@ static SERVER: LazyLock<String> = LazyLock::new(|| {
             let home = Path::new(env!("CARGO_TARGET_TMPDIR"));
             remove_dead(home);
             let dir = home.join(format!("web-mongod-{}", std::process::id()));
-            let mut options = MongodOptions::plain(holdfast_tests::mongod_binary(), dir.join("db"), free_port().unwrap());
+            let mut options =
+                MongodOptions::plain(holdfast_tests::mongod_binary(), dir.join("db"), free_port().unwrap());
             options.repl_set = Some("store".into());
             options.oplog_size_mb = Some(990);
             let mongod = start_embedded(options).await.unwrap();
@@ -43,6 +46,18 @@ static SERVER: LazyLock<String> = LazyLock::new(|| {
     });
     told.recv().unwrap()
 });
+
+/// Opens a store as the programs do: a machine under load may let the first attempt pass its time.
+async fn patiently<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(open: impl Fn() -> F) -> T {
+    const ATTEMPTS_MAX: usize = 10;
+    for _ in 1..ATTEMPTS_MAX {
+        match open().await {
+            Ok(opened) => return opened,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(500)).await,
+        }
+    }
+    open().await.unwrap()
+}
 
 /// Folders of earlier runs, whose processes are gone.
 fn remove_dead(home: &Path) {
@@ -80,10 +95,11 @@ impl World {
         install_crypto_provider();
         let client = Client::with_uri_str(&*SERVER).await.unwrap();
         let name = hex::encode(rand::random::<[u8; 6]>());
-        let metadb = MetaDb::open(client.database(&format!("app_{name}"))).await.unwrap();
+        let app = client.database(&format!("app_{name}"));
+        let metadb = patiently(|| MetaDb::open(app.clone())).await;
         let blocks = client.database(&format!("blocks_{name}"));
-        let ledger = Ledger::open(blocks.clone()).await.unwrap();
-        let blockstore = Blockstore::open(blocks, EngineOptions::default()).await.unwrap();
+        let ledger = patiently(|| Ledger::open(blocks.clone())).await;
+        let blockstore = patiently(|| Blockstore::open(blocks.clone(), EngineOptions::default())).await;
         let dir = TempDir::new().unwrap();
         let ca = Ca::load_or_create(&dir.path().join("ca")).unwrap();
         let state = WebState::new(WebParts {
@@ -177,7 +193,8 @@ impl World {
     /// Appends a slice with these optimes.
     pub(crate) async fn append(&self, job: &BackupJobId, optimes: &[OpTime], summary: SliceSummary) -> LedgerTail {
         let tail = self.ledger.tail(job).await.unwrap().unwrap();
-        let entry = |o: &OpTime| bson::serialize_to_vec(&doc! { "ts": bson::Timestamp::from(o.ts), "t": o.term }).unwrap();
+        let entry =
+            |o: &OpTime| bson::serialize_to_vec(&doc! { "ts": bson::Timestamp::from(o.ts), "t": o.term }).unwrap();
         let raw: Vec<u8> = optimes.iter().flat_map(entry).collect();
         let facts = inspect_payload(&raw).unwrap();
         let frame = compress(&raw).unwrap();

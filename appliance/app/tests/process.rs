@@ -1,0 +1,204 @@
+//! The binary as a service manager and an operator meet it.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use holdfast_mongod::{Mongod, MongodOptions, free_port, start_embedded};
+use holdfast_service::{client_config, install_crypto_provider, kill_port::ask_to_end};
+use nix::{sys::signal::Signal, unistd::Pid};
+use serde_json::Value;
+
+/// Longest wait for anything.
+const WAIT: Duration = Duration::from_secs(60);
+/// Time that a shutdown may take: the grace of the listeners and a little.
+const END: Duration = Duration::from_secs(12);
+
+struct Place {
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Place {
+    fn new() -> Self {
+        install_crypto_provider();
+        let place = Self { dir: tempfile::tempdir().unwrap(), port: free_port().unwrap() };
+        std::fs::create_dir(place.path("data")).unwrap();
+        let uri = format!("mongodb://127.0.0.1:{}/?replicaSet=store", place.port);
+        let config = format!(
+            "[app_database]\nuri = \"{uri}\"\nname = \"holdfast\"\n[blockstore]\nuri = \"{uri}\"\nname = \"blocks\"\n\
+             [data]\ndir = \"{}\"\n\
+             [web]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://localhost:0\"\n\
+             [ingest]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://localhost:0\"\ndebug_listen = \"127.0.0.1:0\"\n\
+             [app]\nkill_listen = \"127.0.0.1:0\"\n",
+            place.path("data").display()
+        );
+        std::fs::write(place.path("holdfast.toml"), config).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    async fn mongod(&self) -> Mongod {
+        let mut options = MongodOptions::plain(holdfast_tests::mongod_binary(), self.path("db"), self.port);
+        options.repl_set = Some("store".into());
+        options.oplog_size_mb = Some(990);
+        start_embedded(options).await.unwrap()
+    }
+
+    fn app(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-app"));
+        command.args(arguments).arg("--config").arg(self.path("holdfast.toml")).stdin(Stdio::null());
+        command
+    }
+
+    fn start(&self, arguments: &[&str], ready: &str) -> Running {
+        let mut command = self.app(arguments);
+        command.arg("--ready-file").arg(self.path(ready));
+        Running { child: command.spawn().unwrap() }
+    }
+
+    async fn ready(&self, name: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            if let Ok(text) = std::fs::read(self.path(name)) {
+                return serde_json::from_slice(&text).unwrap();
+            }
+            assert!(begun.elapsed() < WAIT, "not ready");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn http(&self) -> reqwest::Client {
+        let pem = std::fs::read_to_string(self.path("data/ca/ca.pem")).unwrap();
+        let tls = client_config(&pem).unwrap();
+        reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+    }
+
+    fn init(&self) -> String {
+        let key = self.path("admin.key");
+        let done = self.app(&["init", "--admin-key-file", key.to_str().unwrap()]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let text = std::fs::read_to_string(&key).unwrap().trim().to_owned();
+        assert!(!String::from_utf8_lossy(&done.stdout).contains(&text), "the key is not printed");
+        text
+    }
+}
+
+struct Running {
+    child: Child,
+}
+
+impl Running {
+    async fn ended(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < END, "it does not end");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn term(&self) {
+        nix::sys::signal::kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_then_two_instances_then_shutdown() {
+    let place = Place::new();
+    let mongod = place.mongod().await;
+    let key = place.init();
+    assert_eq!(mode(&place.path("admin.key")), 0o600);
+    assert_eq!(place.init(), key, "a second init keeps the key");
+    let mut all = place.start(&[], "all.json");
+    let mut web = place.start(&["web"], "web.json");
+    let (first, second) = (place.ready("all.json").await, place.ready("web.json").await);
+    assert_eq!(second["ingest"], Value::Null);
+    let http = place.http();
+    for ready in [&first, &second] {
+        let url = ready["webUrl"].as_str().unwrap();
+        assert!(!url.ends_with(":0"), "{url} has the real port");
+        let groups = http.get(format!("{url}/api/v1/groups")).bearer_auth(&key).send().await.unwrap();
+        assert_eq!(groups.status(), 200);
+        let debug = http.get(format!("http://{}/healthz", ready["debug"].as_str().unwrap())).send().await.unwrap();
+        assert_eq!(debug.status(), 200);
+    }
+    let ingest = http.get(format!("{}/healthz", first["ingestUrl"].as_str().unwrap())).send().await.unwrap();
+    assert_eq!(ingest.status(), 200);
+    // The enrolment token names the ports that are really served.
+    let web_url = first["webUrl"].as_str().unwrap();
+    let body = serde_json::json!({ "name": "g" });
+    let made = http.post(format!("{web_url}/api/v1/groups")).bearer_auth(&key).json(&body).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let token = http.post(format!("{web_url}/api/v1/groups/g/enrollTokens")).bearer_auth(&key).send().await.unwrap();
+    let token: Value = token.json().await.unwrap();
+    assert!(token["command"].as_str().unwrap().contains(first["ingestUrl"].as_str().unwrap()));
+    let kill = second["kill"].as_str().unwrap().parse().unwrap();
+    assert!(ask_to_end(kill, &place.path("data")).await.unwrap());
+    assert!(web.ended().await.success());
+    all.term();
+    assert!(all.ended().await.success());
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_for_its_databases_and_can_be_ended_meanwhile() {
+    let place = Place::new();
+    let kill_port = free_port().unwrap();
+    let debug_port = free_port().unwrap();
+    let (kill, debug) = (format!("127.0.0.1:{kill_port}"), format!("127.0.0.1:{debug_port}"));
+    let mut waiting = place.start(&["--kill-listen", &kill, "--debug-listen", &debug], "a.json");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let begun = Instant::now();
+    let health = loop {
+        match http.get(format!("http://{debug}/healthz")).send().await {
+            Ok(answer) => break answer,
+            Err(_) => assert!(begun.elapsed() < WAIT, "the debug port does not answer"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(health.status(), 503);
+    assert!(health.text().await.unwrap().contains("waiting for the databases"));
+    assert!(ask_to_end(kill.parse().unwrap(), &place.path("data")).await.unwrap());
+    assert!(waiting.ended().await.success());
+    assert!(!place.path("a.json").exists());
+    // Once more, and now they come.
+    let mut waiting = place.start(&["ingest"], "b.json");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mongod = place.mongod().await;
+    assert!(place.ready("b.json").await["ingest"].is_string());
+    waiting.term();
+    assert!(waiting.ended().await.success());
+    mongod.stop().await.unwrap();
+}
+
+#[test]
+fn wrong_use_is_said_in_a_sentence() {
+    let place = Place::new();
+    let missing =
+        Command::new(env!("CARGO_BIN_EXE_holdfast-app")).args(["--config", "/nowhere.toml"]).output().unwrap();
+    assert!(!missing.status.success());
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("/nowhere.toml"));
+    let usage = place.app(&["--no-such-option"]).output().unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+}
