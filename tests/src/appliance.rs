@@ -77,7 +77,9 @@ impl Appliance {
     pub fn logs(&self) -> String {
         let mut text = String::new();
         for log in ["up", "init", "web", "ingest", "daemon", "agent"] {
-            let Ok(body) = std::fs::read_to_string(self.dir().join("logs").join(format!("{log}.log"))) else { continue };
+            let Ok(body) = std::fs::read_to_string(self.dir().join("logs").join(format!("{log}.log"))) else {
+                continue;
+            };
             let lines: Vec<&str> = body.lines().collect();
             text += &format!("--- {log}\n{}\n", lines[lines.len().saturating_sub(40)..].join("\n"));
         }
@@ -237,7 +239,8 @@ impl Appliance {
     /// As [`Self::wait_backup`].
     pub async fn wait_restorable(&self, backup: &str, at: Ts, wait: Duration) -> Result<Value> {
         let reach = |b: &Value| {
-            let ends = b["ranges"].as_array().into_iter().flatten().map(|r| (r["to"]["t"].as_u64(), r["to"]["i"].as_u64()));
+            let ends =
+                b["ranges"].as_array().into_iter().flatten().map(|r| (r["to"]["t"].as_u64(), r["to"]["i"].as_u64()));
             ends.max().is_some_and(|end| end >= (Some(u64::from(at.t)), Some(u64::from(at.i))))
         };
         self.wait_backup(backup, wait, reach).await

@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("holdfast-mongod", &[]),
     ("blockstore-engine", &[]),
     ("holdfast-agent-api", &["holdfast-domain"]),
-    ("holdfast-metadb", &["holdfast-domain"]),
+    ("holdfast-metadb", &["holdfast-domain", "holdfast-agent-api"]),
     ("holdfast-ledger", &["holdfast-domain", "holdfast-agent-api"]),
     (
         "holdfast-ingest",
@@ -31,12 +31,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "holdfast-web",
-        &["holdfast-domain", "holdfast-metadb", "holdfast-ledger", "holdfast-service", "blockstore-engine"],
+        &[
+            "holdfast-domain",
+            "holdfast-agent-api",
+            "holdfast-metadb",
+            "holdfast-ledger",
+            "holdfast-service",
+            "blockstore-engine",
+        ],
     ),
     (
         "holdfast-daemon",
         &[
             "holdfast-domain",
+            "holdfast-agent-api",
             "holdfast-metadb",
             "holdfast-ledger",
             "holdfast-mongod",

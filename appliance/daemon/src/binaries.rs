@@ -95,7 +95,8 @@ impl std::fmt::Display for Binaries {
 }
 
 fn listed(dir: &Path) -> Vec<PathBuf> {
-    let read = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect::<Vec<_>>();
+    let read =
+        |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect::<Vec<_>>();
     let is_mongod = |path: &PathBuf| {
         path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mongod"))
     };

@@ -40,7 +40,13 @@ pub struct Binder {
 pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
     // A watch's reads must not lie further apart than a third of its length.
     let pause = POLL_MAX.min(ctx.lease() / 4);
-    let mut binder = Binder { ctx, started: Instant::now(), daemons: HashMap::new(), jobs: HashMap::new(), first_beats: HashMap::new() };
+    let mut binder = Binder {
+        ctx,
+        started: Instant::now(),
+        daemons: HashMap::new(),
+        jobs: HashMap::new(),
+        first_beats: HashMap::new(),
+    };
     while cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         if let Err(error) = binder.round().await {
             binder.daemons.values_mut().for_each(LeaseWatch::failed);
@@ -107,12 +113,7 @@ impl Binder {
         Ok(())
     }
 
-    async fn bind(
-        &self,
-        job: &BackupJob,
-        jobs: &[BackupJob],
-        alive: &[Daemon],
-    ) -> Result<(), MetaError> {
+    async fn bind(&self, job: &BackupJob, jobs: &[BackupJob], alive: &[Daemon]) -> Result<(), MetaError> {
         let need = self.need(job).await?;
         let mut candidates = Vec::new();
         for daemon in alive.iter().filter(|d| Some(&d.id) != job.daemon.as_ref()) {
@@ -153,7 +154,12 @@ impl Binder {
             free_bytes: daemon.space.free_bytes,
             promised_bytes,
             jobs: bound.len(),
-            release_lines: daemon.labels.iter().filter_map(|l| l.strip_prefix(RELEASE_LABEL)).map(str::to_owned).collect(),
+            release_lines: daemon
+                .labels
+                .iter()
+                .filter_map(|l| l.strip_prefix(RELEASE_LABEL))
+                .map(str::to_owned)
+                .collect(),
         })
     }
 

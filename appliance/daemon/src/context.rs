@@ -110,7 +110,12 @@ impl Context {
     ///
     /// # Errors
     /// [`NoBinary`] when this daemon has no mongod of that release.
-    pub fn head_options(&self, server_version: &str, storage: StorageOptions, port: u16) -> Result<HeadOptions, NoBinary> {
+    pub fn head_options(
+        &self,
+        server_version: &str,
+        storage: StorageOptions,
+        port: u16,
+    ) -> Result<HeadOptions, NoBinary> {
         let binary = self.binaries.for_source(server_version)?;
         Ok(HeadOptions {
             binary: binary.path.clone(),

@@ -48,7 +48,10 @@ impl Daemon {
         holdfast_mongod::create_keyfile(&layout.keyfile())?;
         let (named, dir) = (settings.daemon.mongod_binaries.clone(), settings.daemon.mongod_dir.clone());
         let binaries = tokio::task::spawn_blocking(move || Binaries::find(&named, dir.as_deref())).await?;
-        anyhow::ensure!(!binaries.all().is_empty(), "no mongod was found: set daemon.mongod_dir or daemon.mongod_binaries");
+        anyhow::ensure!(
+            !binaries.all().is_empty(),
+            "no mongod was found: set daemon.mongod_dir or daemon.mongod_binaries"
+        );
         let reflink = dbpath::can_reflink(&head_dir);
         if !reflink {
             tracing::info!(
@@ -62,7 +65,8 @@ impl Daemon {
         let ledger = wait("open the ledger", &shutdown, || Ledger::open(blocks.clone())).await?;
         let cache = CacheOptions { path: layout.cache(), bytes: settings.daemon.block_cache_bytes };
         let options = EngineOptions { cache: Some(cache), ..EngineOptions::default() };
-        let store = wait("open the blockstore", &shutdown, || Blockstore::open(blocks.clone(), options.clone())).await?;
+        let store =
+            wait("open the blockstore", &shutdown, || Blockstore::open(blocks.clone(), options.clone())).await?;
         let id = registration::register(&metadb, &settings.daemon, &binaries, identity.id.as_ref()).await?;
         identity.keep(&id)?;
         tracing::info!(%id, name = registration::name(&settings.daemon), binaries = %binaries, reflink, "daemon starts");

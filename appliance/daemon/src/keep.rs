@@ -61,8 +61,10 @@ pub fn floor(places: &[Place], needs: &Needs) -> Option<EntryPosition> {
     // A backup younger than its window keeps everything that any of its snapshots can reach.
     let base = base.map_or_else(|| good().map(|p| p.resume).min(), |p| Some(p.resume));
     let pinned = places.iter().filter(|p| p.pinned).map(|p| p.resume).min();
-    let unprotected =
-        needs.open_chain.filter(|chain| !good().any(|p| p.resume.chain == *chain)).map(|chain| EntryPosition { chain, seq: 0 });
+    let unprotected = needs
+        .open_chain
+        .filter(|chain| !good().any(|p| p.resume.chain == *chain))
+        .map(|chain| EntryPosition { chain, seq: 0 });
     [Some(newest.resume), base, pinned, unprotected, needs.head].into_iter().flatten().min()
 }
 

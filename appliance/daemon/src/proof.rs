@@ -97,7 +97,8 @@ pub fn difference(expected: &Facts, found: &Facts) -> Option<String> {
         hashes.iter().flat_map(named).collect()
     };
     let (a, b) = (flat(&expected.hashes), flat(&found.hashes));
-    let mut all: Vec<String> = heal::compare(&expected.catalog, &found.catalog).iter().map(ToString::to_string).collect();
+    let mut all: Vec<String> =
+        heal::compare(&expected.catalog, &found.catalog).iter().map(ToString::to_string).collect();
     for name in a.keys().chain(b.keys().filter(|name| !a.contains_key(*name))) {
         match (a.get(name), b.get(name)) {
             (Some(one), Some(other)) if one == other => {}
@@ -180,8 +181,7 @@ async fn compare(
     }
     say("replay the snapshot before");
     let replayed_db = work.path().join("replayed");
-    let replayed =
-        ReplayRequest { job: &request.job, base, clone: None, dir: &replayed_db, to: Some(meta.optime.ts) };
+    let replayed = ReplayRequest { job: &request.job, base, clone: None, dir: &replayed_db, to: Some(meta.optime.ts) };
     let opened = match replay::replay(ctx, &replayed, snapshotter::unseen(), |_| {}, cancel).await {
         Ok(opened) => opened,
         // Retention was here first: nothing to replay.

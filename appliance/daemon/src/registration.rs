@@ -3,16 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_domain::DaemonId;
-use holdfast_metadb::{BackupJobFilter, DaemonBeat, DaemonHead, DaemonSettings, DaemonSpace, MetaDb, MetaError, NewDaemon};
+use holdfast_metadb::{
+    BackupJobFilter, DaemonBeat, DaemonHead, DaemonSettings, DaemonSpace, MetaDb, MetaError, NewDaemon,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    binaries::Binaries,
-    binder::RELEASE_LABEL,
-    chain_of,
-    context::Context,
-    space,
-};
+use crate::{binaries::Binaries, binder::RELEASE_LABEL, chain_of, context::Context, space};
 
 /// How often the daemon reports, at most; the leases' length sets it where that is shorter.
 const BEAT_EVERY: Duration = Duration::from_secs(5);

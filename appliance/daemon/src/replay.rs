@@ -171,7 +171,15 @@ pub async fn replay(
     if let Some(to) = request.to {
         check_reach(ctx, request.job, meta, to).await?;
     }
-    snapshotter::materialise(&ctx.store, &request.base.root, request.clone, &Head::dbpath(request.dir), progress, cancel).await?;
+    snapshotter::materialise(
+        &ctx.store,
+        &request.base.root,
+        request.clone,
+        &Head::dbpath(request.dir),
+        progress,
+        cancel,
+    )
+    .await?;
     let mut replayed = open(ctx, meta, request.dir).await?;
     let Some(to) = request.to else { return Ok(replayed) };
     let run = async {

@@ -125,7 +125,9 @@ pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
                     if !free {
                         continue;
                     }
-                    let Ok(Some(fence)) = ctx.metadb.claim_restore(&job.id, &job.lease, ctx.id.as_str()).await else { continue };
+                    let Ok(Some(fence)) = ctx.metadb.claim_restore(&job.id, &job.lease, ctx.id.as_str()).await else {
+                        continue;
+                    };
                     lock(&busy).insert(job.id.clone());
                     let attempt = {
                         let mut attempts = lock(&attempts);
@@ -264,7 +266,8 @@ impl Work<'_> {
         let work = self.ctx.layout.work(&format!("restore-{}", self.job.id)).map_err(io)?;
         let heads = HeadFiles::open(&self.ctx.layout.job(&self.job.job)).ok();
         let clone = heads.map(|heads| heads.clone_of(&base.id()));
-        let request = ReplayRequest { job: &self.job.job, base: &base, clone: clone.as_deref(), dir: work.path(), to: Some(to) };
+        let request =
+            ReplayRequest { job: &self.job.job, base: &base, clone: clone.as_deref(), dir: work.path(), to: Some(to) };
         let started = Instant::now();
         let progress: Arc<Mutex<(String, Progress)>> = Arc::default();
         let (files, slices) = (Arc::clone(&progress), Arc::clone(&progress));
@@ -337,13 +340,13 @@ impl Work<'_> {
     /// The snapshot to begin with: the one that was pinned for this job, or, where that is in doubt by now, the next best.
     async fn base(&self, to: Ts) -> Result<Snapshot, RestoreError> {
         let good = snapshotter::good_snapshots(&self.ctx.store, &self.job.job).await?;
-        if let Some(pinned) = good.iter().find(|s| s.root.id.to_string() == self.job.base_root && s.meta.optime.ts <= to) {
+        if let Some(pinned) =
+            good.iter().find(|s| s.root.id.to_string() == self.job.base_root && s.meta.optime.ts <= to)
+        {
             return Ok(pinned.clone());
         }
-        let points: Vec<SnapshotPoint> = good
-            .iter()
-            .map(|s| SnapshotPoint { id: s.id(), optime: s.meta.optime, resume: s.meta.resume })
-            .collect();
+        let points: Vec<SnapshotPoint> =
+            good.iter().map(|s| SnapshotPoint { id: s.id(), optime: s.meta.optime, resume: s.meta.resume }).collect();
         let chains = self.ctx.ledger.chains(&self.job.job).await?;
         let chosen = chain_for(to, self.job.chain, &points, &chains).map(|point| point.id.clone());
         let base = good.into_iter().find(|s| Some(s.id()) == chosen).ok_or(RestoreError::NoBase(to))?;

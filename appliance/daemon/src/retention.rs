@@ -125,7 +125,12 @@ async fn trim(ctx: &Context, job: &BackupJob, now: i64) -> anyhow::Result<()> {
         window_start: now - i64::from(job.retention.oplog_window_days) * DAY,
         open_chain: tail.closed.is_none().then_some(tail.at.chain),
         // A head that was not opened since this process started may need all of its chain.
-        head: Some(ctx.needs.get(&job.id).filter(|at| at.chain == tail.at.chain).unwrap_or(EntryPosition { chain: tail.at.chain, seq: 0 })),
+        head: Some(
+            ctx.needs
+                .get(&job.id)
+                .filter(|at| at.chain == tail.at.chain)
+                .unwrap_or(EntryPosition { chain: tail.at.chain, seq: 0 }),
+        ),
     };
     let places = keep::places(&ctx.store.roots(job.id.as_str()).await?, DateTime::now());
     let Some(wanted) = keep::floor(&places, &needs) else { return Ok(()) };

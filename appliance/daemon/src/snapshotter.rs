@@ -7,8 +7,8 @@
 use std::{io, path::Path, sync::Arc};
 
 use blockstore_engine::{
-    Blockstore, CommitRequest, Floor, OnProgress, Pin, Purpose, ReadError, RegisterError, Root, RootError, RootId, WriteError,
-    WriterRequest,
+    Blockstore, CommitRequest, Floor, OnProgress, Pin, Purpose, ReadError, RegisterError, Root, RootError, RootId,
+    WriteError, WriterRequest,
 };
 use holdfast_domain::{BackupJobId, ErrorClass, SnapshotId};
 use holdfast_ledger::{SnapshotMeta, SnapshotMetaError};

@@ -25,7 +25,9 @@ pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
     }
     let all = futures::future::join_all(tasks.into_values());
     if tokio::time::timeout(END_TIMEOUT, all).await.is_err() {
-        tracing::warn!("some heads did not stop in time; they are killed with this process and recover from their journals");
+        tracing::warn!(
+            "some heads did not stop in time; they are killed with this process and recover from their journals"
+        );
     }
 }
 

@@ -39,7 +39,12 @@ async fn loads_applies_snapshots_and_restores_every_recorded_instant() {
         instants.push(recorded(&world).await);
         workload::many_ops_transaction(&client, 300).await.unwrap();
         instants.push(recorded(&world).await);
-        client.database("shop").collection::<Document>("after").delete_many(doc! { "n": { "$mod": [7, 1] } }).await.unwrap();
+        client
+            .database("shop")
+            .collection::<Document>("after")
+            .delete_many(doc! { "n": { "$mod": [7, 1] } })
+            .await
+            .unwrap();
         instants.push(recorded(&world).await);
         world.wait_head(instants.last().unwrap().0).await;
         if round == 0 {
@@ -204,13 +209,8 @@ async fn a_resync_opens_another_chain_and_retention_keeps_what_it_must() {
     world.wait_head(end).await;
     world.assert_restores(at2, &state2, false).await;
     // With a window of nothing only the newest snapshot and what follows it stay.
-    let retention = RetentionPolicy {
-        six_hourly_days: 0,
-        daily_days: 0,
-        weekly_weeks: 0,
-        monthly_months: 0,
-        oplog_window_days: 0,
-    };
+    let retention =
+        RetentionPolicy { six_hourly_days: 0, daily_days: 0, weekly_weeks: 0, monthly_months: 0, oplog_window_days: 0 };
     let schedule = SnapshotSchedule { every_seconds: 3600, replay_debt_seconds_max: 600 };
     let change = BackupSettings { retention: Some(retention), schedule: Some(schedule), ..Default::default() };
     world.metadb.update_backup_settings(&world.job, &change).await.unwrap();

@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 use holdfast_agent_api::{self as agent, LedgerTail};
 use holdfast_domain::{OpTime, Ts};
 
-use super::{
-    driver::Driver,
-    error::JobError,
-};
+use super::{driver::Driver, error::JobError};
 use crate::{
     chain_of,
     head::{Catalog, CatalogCollection},

@@ -326,7 +326,8 @@ impl Driver {
             return Ok(());
         }
         let (dir, max) = (self.ctx.layout.root().to_owned(), self.ctx.settings.head_bytes_max);
-        let room = tokio::task::spawn_blocking(move || space::room(&dir, max)).await.map_err(std::io::Error::other)??;
+        let room =
+            tokio::task::spawn_blocking(move || space::room(&dir, max)).await.map_err(std::io::Error::other)??;
         if room.free_bytes < space::HEAD_RESERVE_BYTES {
             self.close_head().await;
             self.record.phase("wait for room on the head disk");

@@ -51,7 +51,9 @@ pub(super) enum JobError {
     #[error("head folder")]
     Io(#[from] io::Error),
     /// The head disk is full.
-    #[error("the head disk has {free_mb} MB free, {needed_mb} MB are kept as a reserve: free some; the backup goes on by itself then")]
+    #[error(
+        "the head disk has {free_mb} MB free, {needed_mb} MB are kept as a reserve: free some; the backup goes on by itself then"
+    )]
     NoRoom {
         /// Free.
         free_mb: u64,

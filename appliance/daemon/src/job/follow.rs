@@ -140,7 +140,11 @@ impl Driver {
         }
         if position.ts >= tail.last.ts {
             self.record.error(None);
-            self.record.phase(if tail.closed.is_some() { "wait for the agent to sync again" } else { "follow the source" });
+            self.record.phase(if tail.closed.is_some() {
+                "wait for the agent to sync again"
+            } else {
+                "follow the source"
+            });
             self.finish_resync()?;
         }
         Ok(())

@@ -233,10 +233,13 @@ mod tests {
         }
         fs::create_dir_all(heads.generation(3).join("db")).unwrap();
         let mut again = HeadFiles::open(dir.path()).unwrap();
-        assert_eq!(again.current, Some(head(1, 2)).map(|mut h| {
-            h.divergence.clone_from(&again.current.as_ref().unwrap().divergence);
-            h
-        }));
+        assert_eq!(
+            again.current,
+            Some(head(1, 2)).map(|mut h| {
+                h.divergence.clone_from(&again.current.as_ref().unwrap().divergence);
+                h
+            })
+        );
         assert!(!again.generation(3).exists(), "unfinished");
         again.remove_others().unwrap();
         assert!(!again.generation(1).exists() && again.db().unwrap().exists());

@@ -143,8 +143,15 @@ impl Driver {
         }
         let loader = Loader::begin(head).await?;
         self.record.port(Some(port.number));
-        self.loader =
-            Some(OpenLoader { loader, port, announced: HashSet::new(), next: HashMap::new(), feed: None, all_loaded: false, _slot: slot });
+        self.loader = Some(OpenLoader {
+            loader,
+            port,
+            announced: HashSet::new(),
+            next: HashMap::new(),
+            feed: None,
+            all_loaded: false,
+            _slot: slot,
+        });
         Ok(())
     }
 
@@ -336,7 +343,8 @@ impl LoadWork<'_> {
 }
 
 fn parse_uuid(text: &str) -> Result<CollectionUuid, JobError> {
-    text.parse().map_err(|_| LedgerError::Corrupt { what: "a scan".to_owned(), detail: format!("{text:?} is no UUID") }.into())
+    text.parse()
+        .map_err(|_| LedgerError::Corrupt { what: "a scan".to_owned(), detail: format!("{text:?} is no UUID") }.into())
 }
 
 fn spec(scan: &StoredScan, uuid: CollectionUuid) -> Result<CollectionSpec, JobError> {

@@ -61,7 +61,11 @@ impl Driver {
     }
 
     /// Builds a head from the newest good snapshot of this chain that was not tried yet. False: there is none.
-    pub(super) async fn rebuild_from_snapshot(&mut self, chain: i64, divergence: Option<Divergence>) -> Result<bool, JobError> {
+    pub(super) async fn rebuild_from_snapshot(
+        &mut self,
+        chain: i64,
+        divergence: Option<Divergence>,
+    ) -> Result<bool, JobError> {
         let tried: &[SnapshotId] = divergence.as_ref().map_or(&[], |d| d.tried.as_slice());
         let span = self.ctx.ledger.chains(self.record.id()).await?.into_iter().find(|span| span.chain == chain);
         let Some(span) = span else { return Ok(false) };
@@ -78,8 +82,14 @@ impl Driver {
         std::fs::create_dir_all(&dir)?;
         let clone = self.heads.clone_of(&id);
         let to = Head::dbpath(&dir);
-        let back =
-            snapshotter::materialise(&self.ctx.store, &snapshot.root, Some(&clone), &to, snapshotter::unseen(), &self.cancel);
+        let back = snapshotter::materialise(
+            &self.ctx.store,
+            &snapshot.root,
+            Some(&clone),
+            &to,
+            snapshotter::unseen(),
+            &self.cancel,
+        );
         if let Err(error) = back.await {
             if error.class() == ErrorClass::Corrupt {
                 // The next attempt takes an older one.

@@ -216,7 +216,12 @@ impl Record {
     }
 
     /// Stores the outcome of a proof.
-    pub(crate) async fn proof(&mut self, snapshot: &SnapshotId, fault: Option<&str>, seconds: f64) -> Result<(), MetaError> {
+    pub(crate) async fn proof(
+        &mut self,
+        snapshot: &SnapshotId,
+        fault: Option<&str>,
+        seconds: f64,
+    ) -> Result<(), MetaError> {
         #[allow(clippy::cast_possible_truncation, reason = "seconds of a proof")]
         let seconds = seconds.round() as i64;
         let detail = fault.map_or_else(|| format!("opened in {seconds} s, equal to the head"), str::to_owned);

@@ -114,7 +114,8 @@ impl Driver {
         let position = self.position.filter(Position::at_boundary);
         if let Some(request) = self.record.waiting_request().cloned() {
             let known = self.request_target.as_ref().filter(|(id, _, _)| *id == request.id);
-            let (target, since) = known.map_or_else(|| (tail.last, Instant::now()), |(_, optime, since)| (*optime, *since));
+            let (target, since) =
+                known.map_or_else(|| (tail.last, Instant::now()), |(_, optime, since)| (*optime, *since));
             if known.is_none() {
                 self.request_target = Some((request.id.clone(), target, since));
             }
@@ -307,7 +308,12 @@ impl Driver {
     }
 
     /// Begins a proof of the snapshot just taken when one is due.
-    async fn begin_proof(&mut self, tail: &LedgerTail, snapshot: Snapshot, base: Option<Snapshot>) -> Result<(), JobError> {
+    async fn begin_proof(
+        &mut self,
+        tail: &LedgerTail,
+        snapshot: Snapshot,
+        base: Option<Snapshot>,
+    ) -> Result<(), JobError> {
         let every = i64::try_from(self.ctx.settings.proof_every_seconds).unwrap_or(i64::MAX);
         let last = self.record.last_proof_seconds();
         let due = last.is_none_or(|last| jiff::Timestamp::now().as_second() - last >= every);

@@ -168,7 +168,9 @@ async fn scan(client: &Client, ledger: &Ledger, job: &BackupJobId, chain: i64) {
     let before = newest(client).await;
     let collections = lists(client).await;
     let mut scanned = 0;
-    for collection in collections.iter().filter(|c| c.uuid.is_some() && c.kind == "collection" && c.name != "system.profile") {
+    for collection in
+        collections.iter().filter(|c| c.uuid.is_some() && c.kind == "collection" && c.name != "system.profile")
+    {
         let uuid = collection.uuid.clone().unwrap();
         let indexes: Vec<Document> = collection.indexes.iter().map(|i| Document::try_from(i).unwrap()).collect();
         let request = StartScan {
@@ -187,7 +189,8 @@ async fn scan(client: &Client, ledger: &Ledger, job: &BackupJobId, chain: i64) {
         let mut raw: Vec<u8> = Vec::new();
         let mut count = 0;
         let documents = client.database(&collection.db).collection::<RawDocumentBuf>(&collection.name);
-        let mut cursor = documents.find(doc! {}).hint(mongodb::options::Hint::Keys(doc! { "$natural": 1 })).await.unwrap();
+        let mut cursor =
+            documents.find(doc! {}).hint(mongodb::options::Hint::Keys(doc! { "$natural": 1 })).await.unwrap();
         loop {
             let next = cursor.try_next().await.unwrap();
             if let Some(document) = &next {

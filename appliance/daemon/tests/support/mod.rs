@@ -61,7 +61,8 @@ impl World {
         let metadb = MetaDb::open(client.database("holdfast")).await.unwrap();
         let ledger = Ledger::open(client.database("holdfast_blockstore")).await.unwrap();
         let blocks = client.database("holdfast_blockstore");
-        let store = blockstore_engine::Blockstore::open(blocks, blockstore_engine::EngineOptions::default()).await.unwrap();
+        let store =
+            blockstore_engine::Blockstore::open(blocks, blockstore_engine::EngineOptions::default()).await.unwrap();
         let group = metadb.create_group("tests").await.unwrap();
         let deployment = metadb.create_deployment(&group.id, None, Vec::new(), None).await.unwrap();
         let (_, secret) = metadb.create_enroll_token(&group.id).await.unwrap();
@@ -243,8 +244,7 @@ impl World {
 
 /// What a dbpath holds, opened by a plain mongod.
 pub async fn open_files(db: &Path, directory_per_db: bool) -> compare::ServerState {
-    let mut options =
-        holdfast_mongod::MongodOptions::plain(mongod_binary(), db, holdfast_mongod::free_port().unwrap());
+    let mut options = holdfast_mongod::MongodOptions::plain(mongod_binary(), db, holdfast_mongod::free_port().unwrap());
     options.directory_per_db = directory_per_db;
     let options = options.param("ttlMonitorEnabled", "false");
     let mongod = holdfast_mongod::Mongod::start(options).await.unwrap();
@@ -305,7 +305,11 @@ impl World {
 }
 
 /// Opens the stopped head of a job and changes it.
-async fn change_head(settings: &Settings, job: &BackupJobId, change: impl AsyncFnOnce(mongodb::Collection<bson::Document>)) {
+async fn change_head(
+    settings: &Settings,
+    job: &BackupJobId,
+    change: impl AsyncFnOnce(mongodb::Collection<bson::Document>),
+) {
     let dir = settings.head_dir().join("jobs").join(job.as_str());
     let heads = holdfast_daemon::job::HeadFiles::open(&dir).unwrap();
     let file = heads.current.clone().unwrap();
@@ -324,7 +328,8 @@ async fn change_head(settings: &Settings, job: &BackupJobId, change: impl AsyncF
 
 /// Changes a document in the head.
 pub async fn flip(settings: &Settings, job: &BackupJobId, filter: bson::Document, update: bson::Document) {
-    change_head(settings, job, async |c| assert_eq!(c.update_one(filter, update).await.unwrap().modified_count, 1)).await;
+    change_head(settings, job, async |c| assert_eq!(c.update_one(filter, update).await.unwrap().modified_count, 1))
+        .await;
 }
 
 /// Removes a document from the head.
