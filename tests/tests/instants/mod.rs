@@ -20,29 +20,29 @@ use tokio::time::sleep;
 
 /// An instant and the source's state at it.
 #[derive(Debug)]
-pub struct Instant {
-    pub at: Ts,
-    pub what: String,
-    pub state: ServerState,
+pub(crate) struct Instant {
+    pub(crate) at: Ts,
+    pub(crate) what: String,
+    pub(crate) state: ServerState,
     /// False when the state is that of a moment of writing: order inside capped collections was not recorded.
-    pub whole: bool,
+    pub(crate) whole: bool,
 }
 
 /// What was recorded so far.
 #[derive(Debug, Default)]
-pub struct Instants(Vec<Instant>);
+pub(crate) struct Instants(Vec<Instant>);
 
 impl Instants {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub fn all(&self) -> &[Instant] {
+    pub(crate) fn all(&self) -> &[Instant] {
         &self.0
     }
 
     /// The state of a quiet source, now.
-    pub async fn record(&mut self, client: &Client, what: &str) -> Result<Ts> {
+    pub(crate) async fn record(&mut self, client: &Client, what: &str) -> Result<Ts> {
         let (at, state) = compare::record(client).await.with_context(|| format!("record {what}"))?;
         let at = Ts::from(at);
         self.0.push(Instant { at, what: what.to_owned(), state, whole: true });
@@ -51,7 +51,7 @@ impl Instants {
 
     /// Instants between two writes of a running load: hashes by the server's own reading at a past time, the catalog being
     /// that of the quiet moment after, since the load makes no DDL.
-    pub async fn sample_busy(&mut self, client: &Client, live: &Live, count: usize, what: &str) -> Result<()> {
+    pub(crate) async fn sample_busy(&mut self, client: &Client, live: &Live, count: usize, what: &str) -> Result<()> {
         let mut times = Vec::new();
         for _ in 0..count {
             sleep(Duration::from_millis(300)).await;
@@ -68,7 +68,7 @@ impl Instants {
     }
 
     /// Instants between the entries of the last transaction that has several: nothing of it may be there yet.
-    pub async fn inside_last_transaction(&mut self, client: &Client, count: usize) -> Result<()> {
+    pub(crate) async fn inside_last_transaction(&mut self, client: &Client, count: usize) -> Result<()> {
         let parts = last_transaction(client).await?;
         ensure!(parts.len() > count, "the last transaction has only {} entries", parts.len());
         let before = self.0.last().context("a state before the transaction")?;
@@ -134,7 +134,7 @@ async fn state_at(client: &Client, like: &ServerState, at: Timestamp) -> Result<
 }
 
 /// Restores an instant, opens it with a plain mongod, and compares.
-pub async fn check_restore(appliance: &Appliance, backup: &str, instant: &Instant) -> Result<()> {
+pub(crate) async fn check_restore(appliance: &Appliance, backup: &str, instant: &Instant) -> Result<()> {
     let what = || format!("restore of {} ({})", instant.at, instant.what);
     let dir = tempfile::tempdir()?;
     let dbpath = dir.path().join("restored");
