@@ -340,3 +340,42 @@ async fn without_a_majority_it_says_so_and_sends_nothing_that_can_roll_back() {
     same_as_oplog(&fake, &client, 0).await;
     assert!(fake.lock().ledger.entries.iter().all(|s| !s.entry.closes()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_assignment_and_a_chain_closed_by_the_server_are_followed() {
+    let (set, fake, state) = set(1, ReplicaSetOptions::default()).await;
+    let client = set.client();
+    let all = client.database("d").collection::<Document>("c");
+    all.insert_one(doc! { "_id": 0 }).await.unwrap();
+    let agent = Agent::start(&fake, state.path());
+    synced(&fake, 0).await;
+    fake.lock().config.as_mut().unwrap().assignment_epoch = 2;
+    all.insert_one(doc! { "_id": 1 }).await.unwrap();
+    caught_up(&fake, &client).await;
+
+    // An operator asks for a resync: the ledger closes the chain, the agent's next slice finds it so.
+    {
+        let mut inner = fake.lock();
+        let (job, tail) = (inner.job.clone(), inner.ledger.tail().unwrap());
+        inner.ledger.close(&job, tail.hash, CloseReason::ResyncRequested, "asked for".into()).unwrap();
+    }
+    all.insert_one(doc! { "_id": 2 }).await.unwrap();
+    synced(&fake, 1).await;
+    all.insert_one(doc! { "_id": 3 }).await.unwrap();
+    caught_up(&fake, &client).await;
+
+    // The job is taken away: nothing more is sent.
+    let config = fake.lock().config.take();
+    wait("the job's report goes", || async {
+        let before = fake.lock().ledger.entries.len();
+        all.insert_one(doc! {}).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        fake.lock().ledger.entries.len() == before
+    })
+    .await;
+    fake.lock().config = config;
+    caught_up(&fake, &client).await;
+    agent.stop().await;
+    same_as_oplog(&fake, &client, 0).await;
+    same_as_oplog(&fake, &client, 1).await;
+}
