@@ -64,6 +64,7 @@ async fn a_killed_agent_resumes_and_a_deleted_token_starts_that_collection_anew(
     fake.hold_from.store(-1, Ordering::SeqCst);
     let agent = Agent::start(&fake, state.path());
     complete(&fake, 0).await;
+    wait("a catalog follows the sync", || async { !fake.lock().catalogs.is_empty() }).await;
     agent.stop().await;
     assert_eq!(fake.lock().syncs[&0].scans[&resumed].number, 0, "resumed, not begun again");
     let there = source::documents(&client, "d", "resumed").await;
@@ -78,7 +79,7 @@ async fn a_killed_agent_resumes_and_a_deleted_token_starts_that_collection_anew(
         assert!(names.contains(&expected), "{expected:?} in {names:?}");
     }
     assert!(!names.iter().any(|(db, name)| matches!(*db, "local" | "config") || *name == "v" || *name == "ts"));
-    let catalog = inner.catalogs.last().expect("a catalog follows the sync");
+    let catalog = inner.catalogs.last().unwrap();
     let kinds: Vec<_> =
         catalog.collections.iter().filter(|c| c.db == "d").map(|c| (c.name.as_str(), c.kind.as_str())).collect();
     assert!(
