@@ -1,7 +1,7 @@
 //! Cache beside the heads: hot blocks, nodes of trees, known (id, epoch), in RocksDB.
 //!
 //! Invariants: expendable. Every block and node is verified by its hash on every hit; nothing here is ever the authority for "exists" (a
-//! known id is still claimed in the database); bounded in bytes by RocksDB's FIFO compaction, which drops the oldest files; deleted and
+//! known id is still claimed in the database); holds no block of a group that encrypts, because it would lie in the clear; bounded in bytes by RocksDB's FIFO compaction, which drops the oldest files; deleted and
 //! rebuilt when corrupt. One process has it open at a time. Called from worker threads, never from async tasks.
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use rocksdb::{
 
 use crate::error::OpenError;
 use crate::frame::Opener;
-use crate::id::BlockId;
+use crate::id::{BlockHasher, BlockId};
 
 /// Smallest cache in bytes; below, the shares of the shelves are smaller than their write buffers.
 pub const CACHE_BYTES_MIN: u64 = 16 << 20;
@@ -125,7 +125,7 @@ impl Cache {
             let Some(value) = db.get_pinned_cf(cf, id.0)? else { return Ok(None) };
             let opened = value
                 .split_first_chunk::<4>()
-                .and_then(|(len, frame)| opener.open(id, u32::from_le_bytes(*len), frame).ok());
+                .and_then(|(len, frame)| opener.open(BlockHasher::PLAIN, id, u32::from_le_bytes(*len), frame).ok());
             if opened.is_none() {
                 self.bad.fetch_add(1, Relaxed);
                 db.delete_cf_opt(cf, id.0, &unlogged())?;

@@ -9,6 +9,8 @@ use mongodb::Database;
 use crate::cache::{Cache, CacheOptions, CacheStats};
 use crate::error::{OpenError, ReadError, RegisterError, StoreFault};
 use crate::id::{BlockId, RootId};
+use crate::keys::Keyring;
+use crate::payload::{PackStoreOptions, PayloadStore, Payloads};
 use crate::proof::NewBlocksReport;
 use crate::reader::SnapshotReader;
 use crate::root::Root;
@@ -32,16 +34,31 @@ pub struct EngineOptions {
     pub workers: usize,
     /// A local cache, if any.
     pub cache: Option<CacheOptions>,
+    /// Stores of packs that payloads may lie in, at most 128.
+    pub packs: Vec<PackStoreOptions>,
+    /// Where new payloads go; what lies elsewhere stays readable there and can be moved.
+    pub write_to: PayloadStore,
+    /// Keys of groups that encrypt; the caller keeps a clone and adds those of groups that come later.
+    pub keys: Keyring,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { block_size: 64 << 10, zstd_level: 1, workers: 2, cache: None }
+        Self {
+            block_size: 64 << 10,
+            zstd_level: 1,
+            workers: 2,
+            cache: None,
+            packs: Vec::new(),
+            write_to: PayloadStore::Mongo,
+            keys: Keyring::default(),
+        }
     }
 }
 
 pub(crate) struct Engine {
     pub(crate) store: Store,
+    pub(crate) payloads: Payloads,
     pub(crate) workers: Workers,
     pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) options: EngineOptions,
@@ -58,7 +75,8 @@ impl Blockstore {
     /// cluster, since it needs transactions.
     ///
     /// # Errors
-    /// Options out of range, a newer format, a cache that another process has open, a failing database.
+    /// Options out of range, a newer format, a cache that another process has open, a pack store that is not the one that the database knows, a
+    /// failing database or pack store.
     pub async fn open(db: Database, options: EngineOptions) -> Result<Self, OpenError> {
         if !is_block_size(options.block_size) {
             return Err(OpenError::Options("the block size must be a power of two from 64 KiB to 1 MiB"));
@@ -79,8 +97,9 @@ impl Blockstore {
         };
         let store = Store::new(&db);
         store.prepare().await?;
+        let payloads = Payloads::open(&store, &options.packs, options.write_to).await?;
         let workers = Workers::new(options.workers);
-        Ok(Self { engine: Arc::new(Engine { store, workers, cache, options }) })
+        Ok(Self { engine: Arc::new(Engine { store, payloads, workers, cache, options }) })
     }
 
     /// Registers a writer: the first step of every snapshot.

@@ -5,8 +5,10 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::id::{BlockId, RootId};
+use crate::id::{BlockId, RootId, StoreNumber};
+use crate::keys::KeyId;
 use crate::tree::BadTree;
 
 /// What the caller should do about an error.
@@ -60,6 +62,57 @@ impl StoreFault {
     }
 }
 
+/// A fault of a store of packs, after the retries that this crate does itself.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{action} {object}")]
+pub struct PackFault {
+    /// What was being done, as a verb phrase.
+    pub action: &'static str,
+    /// Name of the object.
+    pub object: String,
+    /// What the directory or the service said.
+    #[source]
+    pub source: Arc<object_store::Error>,
+}
+
+impl PackFault {
+    /// See [`ErrorClass`].
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        use object_store::Error;
+        match *self.source {
+            Error::JoinError { .. } | Error::Generic { .. } => match self.io_kind() {
+                Some(
+                    io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::ReadOnlyFilesystem
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::NotADirectory,
+                ) => ErrorClass::Operator,
+                _ => ErrorClass::Retry,
+            },
+            // A bucket or folder that is not there, rights that are missing, a service that cannot do what is needed.
+            _ => ErrorClass::Operator,
+        }
+    }
+
+    /// What the file system said, if it was one.
+    pub(crate) fn io_error(&self) -> Option<&io::Error> {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&*self.source);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return Some(error);
+            }
+            next = error.source();
+        }
+        None
+    }
+
+    fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.io_error().map(io::Error::kind)
+    }
+}
+
 /// Opening the store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -82,6 +135,25 @@ pub enum OpenError {
         /// What RocksDB said.
         reason: String,
     },
+    /// A pack store cannot be set up as the options say.
+    #[error("setting up pack store {number}: {reason}")]
+    PackOptions {
+        /// Its number.
+        number: StoreNumber,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What lies at the location is not the pack store that the database knows under this number: not mounted, or another one.
+    #[error("pack store {number} is not the one that the blockstore knows: {reason}")]
+    OtherPackStore {
+        /// Its number.
+        number: StoreNumber,
+        /// What was found.
+        reason: &'static str,
+    },
+    /// A pack store failed.
+    #[error(transparent)]
+    Packs(#[from] PackFault),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -93,7 +165,11 @@ impl OpenError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Options(_) => ErrorClass::Caller,
-            Self::NewerFormat { .. } | Self::Cache { .. } => ErrorClass::Operator,
+            Self::NewerFormat { .. }
+            | Self::Cache { .. }
+            | Self::PackOptions { .. }
+            | Self::OtherPackStore { .. } => ErrorClass::Operator,
+            Self::Packs(fault) => fault.class(),
             Self::Store(fault) => fault.class(),
         }
     }
@@ -121,6 +197,9 @@ pub enum RegisterError {
     /// A name is empty or too long.
     #[error("{0}")]
     Request(&'static str),
+    /// The key that the writer shall encrypt under is not in the ring.
+    #[error("key {0} is not at hand")]
+    NoKey(KeyId),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -133,6 +212,7 @@ impl RegisterError {
         match self {
             Self::StaleEpoch { .. } | Self::Gone => ErrorClass::Cancelled,
             Self::ParentGone(_) | Self::Request(_) => ErrorClass::Caller,
+            Self::NoKey(_) => ErrorClass::Operator,
             Self::Store(fault) => fault.class(),
         }
     }
@@ -176,6 +256,9 @@ pub enum WriteError {
     /// Reading what is stored already failed.
     #[error("reading the store")]
     Read(#[from] ReadError),
+    /// The pack store failed.
+    #[error(transparent)]
+    Packs(#[from] PackFault),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -194,6 +277,7 @@ impl WriteError {
             Self::Io { .. } => ErrorClass::Operator,
             Self::FileChanged { .. } => ErrorClass::Retry,
             Self::Read(error) => error.class(),
+            Self::Packs(fault) => fault.class(),
             Self::Store(fault) => fault.class(),
             Self::Internal(_) => ErrorClass::Bug,
         }
@@ -244,9 +328,15 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
+    /// A payload lies in a pack store that this process was not told of.
+    #[error("pack store {0} is not configured")]
+    NoStore(StoreNumber),
     /// The caller's token was cancelled.
     #[error("cancelled")]
     Cancelled,
+    /// A pack store failed.
+    #[error(transparent)]
+    Packs(#[from] PackFault),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -262,8 +352,50 @@ impl ReadError {
         match self {
             Self::NoFile(_) | Self::Request(_) => ErrorClass::Caller,
             Self::Missing(_) | Self::BadBlock { .. } | Self::BadNode { .. } | Self::BadRoot(_) => ErrorClass::Corrupt,
-            Self::NoKey(_) | Self::Io { .. } => ErrorClass::Operator,
+            Self::NoKey(_) | Self::NoStore(_) | Self::Io { .. } => ErrorClass::Operator,
             Self::Cancelled => ErrorClass::Cancelled,
+            Self::Packs(fault) => fault.class(),
+            Self::Store(fault) => fault.class(),
+            Self::Internal(_) => ErrorClass::Bug,
+        }
+    }
+}
+
+/// Moving, sweeping and mirroring what lies in pack stores.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// The request is out of its bounds.
+    #[error("{0}")]
+    Request(&'static str),
+    /// The store is not configured in this process.
+    #[error("pack store {0} is not configured")]
+    NoStore(StoreNumber),
+    /// The registration under which payloads are rewritten was deleted: nothing more is indexed by this run.
+    #[error("the registration was deleted")]
+    Gone,
+    /// The caller's token was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// A pack store failed.
+    #[error(transparent)]
+    Packs(#[from] PackFault),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// An invariant of this crate does not hold.
+    #[error("internal: {0}")]
+    Internal(&'static str),
+}
+
+impl PayloadError {
+    /// See [`ErrorClass`].
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Request(_) => ErrorClass::Caller,
+            Self::NoStore(_) => ErrorClass::Operator,
+            Self::Gone | Self::Cancelled => ErrorClass::Cancelled,
+            Self::Packs(fault) => fault.class(),
             Self::Store(fault) => fault.class(),
             Self::Internal(_) => ErrorClass::Bug,
         }

@@ -1,4 +1,4 @@
-//! The stored form of a block: one zstd frame, and what is checked before its bytes are used.
+//! The stored form of a block: one zstd frame, encrypted where its group encrypts, and what is checked before its bytes are used.
 //!
 //! Invariants: compressing yields exactly one frame with its content size and without dictionary; decompressing never writes more than the
 //! raw length that the index names; raw bytes leave this module only when their BLAKE3 hash is the id that was asked for. Pure CPU: callers
@@ -7,17 +7,92 @@
 use bytes::Bytes;
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::id::BlockId;
+use crate::id::{BlockHasher, BlockId};
+use crate::keys::{BlockKeys, KeyId, Keyring, SEAL_BYTES};
 use crate::tree::BLOCK_SIZE_MAX;
 
 /// Bytes of the checksum `payloads.s`.
 pub(crate) const SUM_BYTES: usize = 16;
 
-/// Checksum of a plain frame: the first 16 bytes of its BLAKE3 hash.
-pub(crate) fn checksum(frame: &[u8]) -> [u8; SUM_BYTES] {
+/// Checksum of a plain frame: the first 16 bytes of its BLAKE3 hash, keyed where its group encrypts (else it would tell equal contents).
+pub(crate) fn checksum(hasher: BlockHasher, frame: &[u8]) -> [u8; SUM_BYTES] {
     let mut sum = [0; SUM_BYTES];
-    sum.copy_from_slice(&blake3::hash(frame).as_bytes()[..SUM_BYTES]);
+    sum.copy_from_slice(&hasher.hash(frame).as_bytes()[..SUM_BYTES]);
     sum
+}
+
+/// A payload in its stored form, wherever it lies: moves between stores as it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Sealed {
+    pub(crate) id: BlockId,
+    /// Raw bytes of the block.
+    pub(crate) raw_len: u32,
+    /// Bytes of the plain frame.
+    pub(crate) frame_len: u32,
+    /// [`checksum`] of the plain frame.
+    pub(crate) sum: [u8; SUM_BYTES],
+    /// What it is encrypted under.
+    pub(crate) key: Option<KeyId>,
+    /// The plain frame, or nonce, ciphertext and tag.
+    pub(crate) body: Bytes,
+}
+
+/// Why the plain frame does not come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// The key is not in the ring.
+    NoKey,
+    /// What does not fit.
+    Bad(&'static str),
+}
+
+impl Sealed {
+    /// Seals a plain frame; `None` for lengths that no block has.
+    pub(crate) fn new(id: BlockId, raw_len: usize, frame: Vec<u8>, keys: Option<&BlockKeys>) -> Option<Self> {
+        let (raw_len, frame_len) = (u32::try_from(raw_len).ok()?, u32::try_from(frame.len()).ok()?);
+        let hasher = keys.map_or(BlockHasher::PLAIN, BlockKeys::hasher);
+        let sum = checksum(hasher, &frame);
+        let body = match keys {
+            None => frame.into(),
+            Some(keys) => keys.seal(&id.0, &associated(id, raw_len), &frame)?.into(),
+        };
+        Some(Self { id, raw_len, frame_len, sum, key: keys.map(|keys| keys.id), body })
+    }
+
+    /// Bytes that a body has: the frame's, and what sealing adds.
+    pub(crate) fn body_len(frame_len: u32, key: Option<KeyId>) -> u64 {
+        u64::from(frame_len) + if key.is_some() { SEAL_BYTES as u64 } else { 0 }
+    }
+
+    /// The plain frame, checked, and what hashes its block.
+    pub(crate) fn frame(&self, ring: &Keyring) -> Result<(Bytes, BlockHasher), Unreadable> {
+        let (frame, hasher) = match self.key {
+            None => (self.body.clone(), BlockHasher::PLAIN),
+            Some(key) => {
+                let keys = ring.get(key).ok_or(Unreadable::NoKey)?;
+                let frame = keys
+                    .unseal(&self.id.0, &associated(self.id, self.raw_len), &self.body)
+                    .ok_or(Unreadable::Bad("it does not decrypt"))?;
+                (frame.into(), keys.hasher())
+            }
+        };
+        if u32::try_from(frame.len()) != Ok(self.frame_len) {
+            return Err(Unreadable::Bad("length of the frame differs from the index"));
+        }
+        if checksum(hasher, &frame) != self.sum {
+            return Err(Unreadable::Bad("the frame does not fit its checksum"));
+        }
+        check_frame(&frame).map_err(Unreadable::Bad)?;
+        Ok((frame, hasher))
+    }
+}
+
+/// What an encrypted frame is bound to.
+fn associated(id: BlockId, raw_len: u32) -> [u8; 36] {
+    let mut bytes = [0; 36];
+    bytes[..32].copy_from_slice(&id.0);
+    bytes[32..].copy_from_slice(&raw_len.to_le_bytes());
+    bytes
 }
 
 /// A context that is worth keeping for a run of blocks.
@@ -46,7 +121,13 @@ impl Opener {
     ///
     /// # Errors
     /// What does not fit.
-    pub(crate) fn open(&mut self, id: BlockId, raw_len: u32, frame: &[u8]) -> Result<Bytes, &'static str> {
+    pub(crate) fn open(
+        &mut self,
+        hasher: BlockHasher,
+        id: BlockId,
+        raw_len: u32,
+        frame: &[u8],
+    ) -> Result<Bytes, &'static str> {
         if raw_len > BLOCK_SIZE_MAX {
             return Err("raw length beyond the largest block");
         }
@@ -56,7 +137,7 @@ impl Opener {
         if raw.len() != capacity {
             return Err("raw length differs");
         }
-        if BlockId::of(&raw) != id {
+        if hasher.id(&raw) != id {
             return Err("content does not fit its hash");
         }
         Ok(Bytes::from(raw))
@@ -92,7 +173,7 @@ mod tests {
         #[test]
         fn frames_open_to_what_was_packed(raw in proptest::collection::vec(any::<u8>(), 1..100_000)) {
             let (id, len, frame) = packed(&raw);
-            prop_assert_eq!(&Opener::new().unwrap().open(id, len, &frame).unwrap()[..], &raw[..]);
+            prop_assert_eq!(&Opener::new().unwrap().open(BlockHasher::PLAIN, id, len, &frame).unwrap()[..], &raw[..]);
         }
 
         #[test]
@@ -103,16 +184,16 @@ mod tests {
             let place = at.index(frame.len());
             flipped[place] ^= 1 << bit;
             // A flip may hit a bit that zstd ignores; then the content must be the same all the same.
-            if let Ok(opened) = Opener::new().unwrap().open(id, len, &flipped) {
+            if let Ok(opened) = Opener::new().unwrap().open(BlockHasher::PLAIN, id, len, &flipped) {
                 prop_assert_eq!(&opened[..], &raw[..]);
             }
-            prop_assert_ne!(checksum(&flipped), checksum(&frame));
-            prop_assert!(Opener::new().unwrap().open(id, len, &frame[..cut.index(frame.len())]).is_err());
+            prop_assert_ne!(checksum(BlockHasher::PLAIN, &flipped), checksum(BlockHasher::PLAIN, &frame));
+            prop_assert!(Opener::new().unwrap().open(BlockHasher::PLAIN, id, len, &frame[..cut.index(frame.len())]).is_err());
         }
 
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000), len in any::<u32>()) {
-            prop_assert!(Opener::new().unwrap().open(BlockId([7; 32]), len, &bytes).is_err());
+            prop_assert!(Opener::new().unwrap().open(BlockHasher::PLAIN, BlockId([7; 32]), len, &bytes).is_err());
         }
 
         #[test]
@@ -127,10 +208,40 @@ mod tests {
     }
 
     #[test]
+    fn sealed_frames_open_under_their_key_and_place_alone() {
+        let (key, ring) = (crate::keys::GroupKey::generate(), Keyring::default());
+        let id = ring.insert(&key);
+        let keys = ring.get(id).unwrap();
+        let raw = b"hello, hello, hello".repeat(100);
+        let block = keys.hasher().id(&raw);
+        assert_ne!(block, BlockId::of(&raw));
+        let frame = Packer::new(1).unwrap().pack(&raw).unwrap();
+        let sealed = Sealed::new(block, raw.len(), frame.clone(), Some(&keys)).unwrap();
+        assert_eq!(sealed.body.len() as u64, Sealed::body_len(sealed.frame_len, sealed.key));
+        assert_ne!(sealed.body, Sealed::new(block, raw.len(), frame.clone(), Some(&keys)).unwrap().body, "nonces are random");
+        assert_ne!(sealed.sum, checksum(BlockHasher::PLAIN, &frame), "the checksum does not tell equal contents");
+        let (opened, hasher) = sealed.frame(&ring).unwrap();
+        assert_eq!(opened, frame);
+        Opener::new().unwrap().open(hasher, block, sealed.raw_len, &opened).unwrap();
+        assert!(Opener::new().unwrap().open(BlockHasher::PLAIN, block, sealed.raw_len, &opened).is_err());
+        // Another key under the same name, another block, another length, a flipped bit: none opens.
+        assert_eq!(sealed.frame(&Keyring::default()).unwrap_err(), Unreadable::NoKey);
+        let bad = Unreadable::Bad("it does not decrypt");
+        assert_eq!(Sealed { id: BlockId([7; 32]), ..sealed.clone() }.frame(&ring).unwrap_err(), bad);
+        assert_eq!(Sealed { raw_len: 5, ..sealed.clone() }.frame(&ring).unwrap_err(), bad);
+        for at in [0, 11, 12, sealed.body.len() - 1] {
+            let mut body = sealed.body.to_vec();
+            body[at] ^= 1;
+            assert_eq!(Sealed { body: body.into(), ..sealed.clone() }.frame(&ring).unwrap_err(), bad);
+        }
+        assert_eq!(Sealed { body: Bytes::new(), ..sealed }.frame(&ring).unwrap_err(), bad);
+    }
+
+    #[test]
     fn two_frames_in_a_row_are_refused() {
         let (id, len, mut frame) = packed(b"hello");
         frame.extend_from_slice(&frame.clone());
-        assert_eq!(Opener::new().unwrap().open(id, len, &frame), Err("bytes after the frame"));
+        assert_eq!(Opener::new().unwrap().open(BlockHasher::PLAIN, id, len, &frame), Err("bytes after the frame"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct BadId {
 pub struct BlockId(pub [u8; 32]);
 
 impl BlockId {
-    /// The id of these raw bytes.
+    /// The id of these raw bytes, in a group that does not encrypt.
     #[must_use]
     pub fn of(raw: &[u8]) -> Self {
         Self(*blake3::hash(raw).as_bytes())
@@ -39,6 +39,41 @@ impl BlockId {
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+}
+
+/// What gives raw bytes their id: BLAKE3-256, keyed where a group encrypts, so that equal plaintexts of two owners cannot be matched.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockHasher(Option<[u8; 32]>);
+
+impl BlockHasher {
+    /// For groups that do not encrypt.
+    pub(crate) const PLAIN: Self = Self(None);
+
+    /// For a group that does.
+    pub(crate) fn keyed(key: [u8; 32]) -> Self {
+        Self(Some(key))
+    }
+
+    /// The id of these raw bytes.
+    pub(crate) fn id(&self, raw: &[u8]) -> BlockId {
+        BlockId(*self.hash(raw).as_bytes())
+    }
+
+    /// The hash of any bytes, under the same key.
+    pub(crate) fn hash(&self, bytes: &[u8]) -> blake3::Hash {
+        self.0.as_ref().map_or_else(|| blake3::hash(bytes), |key| blake3::keyed_hash(key, bytes))
+    }
+
+    /// Whether there is a key.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl fmt::Debug for BlockHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_keyed() { "keyed" } else { "plain" })
     }
 }
 
@@ -87,6 +122,11 @@ impl RootId {
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())
+    }
+
+    /// From the 12 bytes.
+    pub(crate) fn from_bytes(bytes: [u8; 12]) -> Self {
+        Self(bytes)
     }
 
     /// The 12 bytes, as they stand in [`PayloadAt`].
@@ -140,11 +180,76 @@ impl<'de> Deserialize<'de> for RootId {
 pub struct PayloadAt {
     /// Who wrote it.
     pub writer: RootId,
-    /// Running number within the writer, from 0.
+    /// In the database: running number within the writer, from 0, below 2^63. In a pack: see [`Place`].
     pub number: u64,
 }
 
+/// Number of a pack store within one blockstore, 0 to 127: part of the place of every payload there, so that it never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreNumber(u8);
+
+impl StoreNumber {
+    /// `None` above 127.
+    #[must_use]
+    pub fn new(number: u8) -> Option<Self> {
+        (number < 128).then_some(Self(number))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for StoreNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// In which store a payload lies, and where there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A document of `payloads`.
+    Database,
+    /// A record of a pack that this writer wrote.
+    Pack {
+        /// Which pack store.
+        store: StoreNumber,
+        /// Number of the pack within the writer, below 2^24.
+        pack: u32,
+        /// Bytes from the start of the pack.
+        offset: u32,
+    },
+}
+
+/// Packs of one writer, at most: 24 bits of a place.
+pub(crate) const PACKS_MAX: u32 = 1 << 24;
+const PACK_BIT: u64 = 1 << 63;
+
 impl PayloadAt {
+    /// The store that it lies in: told by the place itself, so that payloads can move.
+    #[must_use]
+    pub fn place(self) -> Place {
+        if self.number & PACK_BIT == 0 {
+            return Place::Database;
+        }
+        let [store, a, b, c, offset @ ..] = self.number.to_be_bytes();
+        Place::Pack {
+            store: StoreNumber(store & 0x7f),
+            pack: u32::from_be_bytes([0, a, b, c]),
+            offset: u32::from_be_bytes(offset),
+        }
+    }
+
+    /// A record in a pack. `pack` is below [`PACKS_MAX`].
+    pub(crate) fn in_pack(writer: RootId, store: StoreNumber, pack: u32, offset: u32) -> Self {
+        debug_assert!(pack < PACKS_MAX);
+        let number = PACK_BIT | u64::from(store.0) << 56 | u64::from(pack) << 32 | u64::from(offset);
+        Self { writer, number }
+    }
+
     /// 20 bytes: the writer's 12, then the number, big-endian, so that the order of bytes is the order of writing.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 20] {
@@ -207,6 +312,20 @@ mod tests {
         assert!(BlockId::from_slice(&[0; 31]).is_none());
         assert!(PayloadAt::from_slice(&[0; 21]).is_none());
         assert!(PayloadAt::from_slice(&[0; 5]).is_none());
+    }
+
+    #[test]
+    fn a_place_tells_its_store() {
+        let writer = RootId::random();
+        assert_eq!(PayloadAt { writer, number: 7 }.place(), Place::Database);
+        assert_eq!(PayloadAt { writer, number: (1 << 63) - 1 }.place(), Place::Database);
+        for (store, pack, offset) in [(0, 0, 0), (1, 2, 3), (127, PACKS_MAX - 1, u32::MAX)] {
+            let store = StoreNumber::new(store).unwrap();
+            let at = PayloadAt::in_pack(writer, store, pack, offset);
+            assert_eq!(at.place(), Place::Pack { store, pack, offset });
+            assert_eq!(PayloadAt::from_slice(&at.to_bytes()), Some(at));
+        }
+        assert_eq!(StoreNumber::new(128), None);
     }
 
     #[test]

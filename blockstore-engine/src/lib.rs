@@ -10,6 +10,8 @@ pub mod engine;
 pub mod error;
 pub mod guards;
 pub mod id;
+pub mod keys;
+pub mod payload;
 pub mod progress;
 pub mod proof;
 pub mod reader;
@@ -27,9 +29,13 @@ mod workers;
 
 pub use cache::{CacheOptions, CacheStats};
 pub use engine::{Blockstore, EngineOptions};
-pub use error::{ErrorClass, OpenError, ReadError, RegisterError, RootError, StoreFault, WriteError};
+pub use error::{ErrorClass, OpenError, PackFault, PayloadError, ReadError, RegisterError, RootError, StoreFault, WriteError};
 pub use guards::Guard;
-pub use id::{BadId, BlockId, PayloadAt, RootId};
+pub use id::{BadId, BlockId, PayloadAt, Place, RootId, StoreNumber};
+pub use keys::{GroupKey, KeyError, KeyId, Keyring, MasterKey};
+pub use payload::{
+    MoveReport, MoveRequest, PackLocation, PackStoreOptions, PayloadStore, S3Options, SweepReport, SweepRequest,
+};
 pub use progress::{OnProgress, Progress};
 pub use proof::NewBlocksReport;
 pub use reader::{BadBlock, Leaf, LeafWalk, SnapshotReader, VerifyReport};

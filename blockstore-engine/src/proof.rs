@@ -3,16 +3,23 @@
 //! Invariants: reads payloads by the registration in their place, so that it needs no list and bounded memory; counts as good only what the
 //! index refers to. Payloads that no block names (another writer was first) are orphans, garbage but not faults.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bson::{RawDocumentBuf, doc};
+use bytes::Bytes;
+use mongodb::ClientSession;
 
 use crate::engine::Engine;
 use crate::error::{ReadError, StoreFault};
-use crate::frame::{Opener, checksum};
-use crate::id::{BlockId, PayloadAt, RootId};
-use crate::reader::{BadBlock, FETCH_IDS_MAX, Payload, VerifyReport};
-use crate::store::Row;
+use crate::frame::{Opener, Sealed, Unreadable};
+use crate::id::{BlockId, PayloadAt, RootId, StoreNumber};
+use crate::keys::Keyring;
+use crate::payload::format::{decode_pack, decode_record};
+use crate::payload::packs::ReadFault;
+use crate::payload::{PackId, decode_document};
+use crate::reader::{BadBlock, FETCH_IDS_MAX, VerifyReport};
+use crate::store::{BlockRow, LOOKUP_IDS_MAX, Row};
 use crate::txn::{Causal, retrying};
 
 /// What [`crate::Blockstore::verify_new`] found.
@@ -43,7 +50,7 @@ impl NewBlocksReport {
 pub(crate) async fn verify_new(engine: &Arc<Engine>, writer: RootId) -> Result<NewBlocksReport, ReadError> {
     let causal = Causal::default();
     let mut session = causal.session(engine.store.db.client()).await?;
-    let (mut report, mut faults) = (NewBlocksReport::default(), VerifyReport::default());
+    let mut proof = Proof::default();
     let mut next = PayloadAt { writer, number: 0 };
     let last = PayloadAt { writer, number: u64::MAX };
     loop {
@@ -68,68 +75,146 @@ pub(crate) async fn verify_new(engine: &Arc<Engine>, writer: RootId) -> Result<N
         let Some(place) = batch.last().and_then(|raw| PayloadAt::from_slice(raw.get_binary("_id").ok()?.bytes)) else {
             break;
         };
-        let checked = engine
-            .workers
-            .run(move || check(&batch))
-            .await
-            .map_err(|_| ReadError::Internal("a worker thread ended early"))??;
-        let ids: Vec<_> =
-            checked.iter().map(|one| one.id).collect::<std::collections::HashSet<_>>().into_iter().collect();
-        let rows = engine.store.rows(&mut session, &ids).await?;
-        for one in checked {
-            match rows.get(&one.id) {
-                Some(Row::Good(row)) if row.at == one.at => match one.fault {
-                    None if row.raw_len == one.raw_len && row.frame_len == one.frame_len => {
-                        report.blocks += 1;
-                        report.raw_bytes += u64::from(one.raw_len);
-                        report.stored_bytes += u64::from(one.frame_len);
-                    }
-                    fault => faults.push(bad(one.id, fault.unwrap_or("lengths differ from the index"))),
-                },
-                Some(Row::Broken { .. }) => faults.push(bad(one.id, "its row in the index does not decode")),
-                _ => report.orphans += 1,
-            }
-        }
+        // Without a place and an id nothing refers to it as this writer's; the index will name the block as missing to its readers.
+        let named = |raw: &RawDocumentBuf| {
+            let at = PayloadAt::from_slice(raw.get_binary("_id").ok()?.bytes)?;
+            Some((at, BlockId::from_slice(raw.get_binary("i").ok()?.bytes)?))
+        };
+        let named: Vec<_> = batch.into_iter().filter_map(|raw| Some((named(&raw)?, raw))).collect();
+        let rows = rows(engine, &mut session, named.iter().map(|((_, id), _)| *id)).await?;
+        let sealed = named.into_iter().map(|((at, id), raw)| {
+            let lengths = match rows.get(&id) {
+                Some(Row::Good(row)) => (row.raw_len, row.frame_len),
+                _ => (0, 0),
+            };
+            (at, id, decode_document(&raw, lengths.0, lengths.1))
+        });
+        proof.take(engine, &rows, sealed.collect()).await?;
         let Some(number) = place.number.checked_add(1) else { break };
         next = PayloadAt { writer, number };
     }
+    for packs in engine.payloads.all_packs() {
+        for pack in packs.packs_of(writer).await? {
+            let bytes = match packs.whole(pack.id, pack.bytes).await {
+                Ok(bytes) => bytes,
+                // Nothing refers to it, or its blocks are named as missing to their readers.
+                Err(ReadFault::Missing) => continue,
+                Err(ReadFault::Torn(reason)) => {
+                    proof.faults.push(BadBlock { path: None, id: None, reason: format!("pack {}: {reason}", pack.id.path()) });
+                    continue;
+                }
+                Err(ReadFault::Fault(fault)) => return Err(fault.into()),
+            };
+            proof.pack(engine, &mut session, packs.number, pack.id, bytes).await?;
+        }
+    }
+    let Proof { mut report, faults } = proof;
     report.bad_count = faults.bad_count;
     report.bad = faults.bad;
     Ok(report)
 }
 
+async fn rows(
+    engine: &Engine,
+    session: &mut ClientSession,
+    ids: impl Iterator<Item = BlockId>,
+) -> Result<HashMap<BlockId, Row>, StoreFault> {
+    let ids: Vec<_> = ids.collect::<HashSet<_>>().into_iter().collect();
+    engine.store.rows(session, &ids).await
+}
+
+type Read = (PayloadAt, BlockId, Result<Sealed, &'static str>);
+
+#[derive(Default)]
+struct Proof {
+    report: NewBlocksReport,
+    faults: VerifyReport,
+}
+
+impl Proof {
+    async fn pack(
+        &mut self,
+        engine: &Arc<Engine>,
+        session: &mut ClientSession,
+        store: StoreNumber,
+        pack: PackId,
+        bytes: Bytes,
+    ) -> Result<(), ReadError> {
+        let whole = bytes.clone();
+        let decoded = engine.workers.run(move || decode_pack(pack, &whole)).await;
+        let entries = match decoded.map_err(|_| ReadError::Internal("a worker thread ended early"))? {
+            Ok(entries) => entries,
+            Err(reason) => {
+                self.faults.push(BadBlock { path: None, id: None, reason: format!("pack {}: {reason}", pack.path()) });
+                return Ok(());
+            }
+        };
+        for part in entries.chunks(LOOKUP_IDS_MAX) {
+            let rows = rows(engine, session, part.iter().map(|entry| entry.id)).await?;
+            let read = part.iter().map(|entry| {
+                let at = PayloadAt::in_pack(pack.writer, store, pack.number, entry.offset);
+                let from = usize::try_from(entry.offset).unwrap_or(usize::MAX);
+                let record = bytes.get(from..).map(|_| bytes.slice(from..)).ok_or("the record is torn");
+                (at, entry.id, record.and_then(|record| decode_record(&record)))
+            });
+            self.take(engine, &rows, read.collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts what was read against the rows of its blocks.
+    async fn take(
+        &mut self,
+        engine: &Arc<Engine>,
+        rows: &HashMap<BlockId, Row>,
+        read: Vec<Read>,
+    ) -> Result<(), ReadError> {
+        let mut ours = Vec::with_capacity(read.len());
+        for (at, id, sealed) in read {
+            match rows.get(&id) {
+                Some(Row::Good(row)) if row.at == at => ours.push((id, *row, sealed)),
+                Some(Row::Broken { .. }) => self.faults.push(bad(id, "its row in the index does not decode")),
+                _ => self.report.orphans += 1,
+            }
+        }
+        let keys = engine.options.keys.clone();
+        let checked = engine.workers.run(move || {
+            let mut opener = Opener::new().map_err(|_| ReadError::Internal("no memory for a zstd context"))?;
+            let check = |(id, row, sealed): (BlockId, BlockRow, _)| (id, row, prove(&mut opener, &keys, id, &row, sealed));
+            Ok::<_, ReadError>(ours.into_iter().map(check).collect::<Vec<_>>())
+        });
+        for (id, row, fault) in checked.await.map_err(|_| ReadError::Internal("a worker thread ended early"))?? {
+            match fault {
+                Ok(()) => {
+                    self.report.blocks += 1;
+                    self.report.raw_bytes += u64::from(row.raw_len);
+                    self.report.stored_bytes += u64::from(row.frame_len);
+                }
+                Err(reason) => self.faults.push(bad(id, reason)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn prove(
+    opener: &mut Opener,
+    keys: &Keyring,
+    id: BlockId,
+    row: &BlockRow,
+    sealed: Result<Sealed, &'static str>,
+) -> Result<(), &'static str> {
+    let sealed = sealed?;
+    if (sealed.id, sealed.raw_len, sealed.frame_len) != (id, row.raw_len, row.frame_len) {
+        return Err("the payload differs from the index");
+    }
+    let (frame, hasher) = sealed.frame(keys).map_err(|error| match error {
+        Unreadable::NoKey => "encrypted and no key is given",
+        Unreadable::Bad(reason) => reason,
+    })?;
+    opener.open(hasher, id, row.raw_len, &frame).map(|_| ())
+}
+
 fn bad(id: BlockId, reason: &str) -> BadBlock {
     BadBlock { path: None, id: Some(id), reason: reason.to_owned() }
-}
-
-struct Checked {
-    at: PayloadAt,
-    id: BlockId,
-    raw_len: u32,
-    frame_len: u32,
-    fault: Option<&'static str>,
-}
-
-fn check(batch: &[RawDocumentBuf]) -> Result<Vec<Checked>, ReadError> {
-    let mut opener = Opener::new().map_err(|_| ReadError::Internal("no memory for a zstd context"))?;
-    let mut checked = Vec::with_capacity(batch.len());
-    for raw in batch {
-        // Without a place and an id nothing refers to it as this writer's; the index will name the block as missing to its readers.
-        let Ok(payload) = Payload::decode(raw) else { continue };
-        let frame_len = u32::try_from(payload.frame.len()).unwrap_or(u32::MAX);
-        let raw_len = zstd::zstd_safe::get_frame_content_size(payload.frame)
-            .ok()
-            .flatten()
-            .and_then(|len| u32::try_from(len).ok())
-            .unwrap_or(0);
-        let fault = if payload.has_key {
-            Some("encrypted and no key is given")
-        } else if checksum(payload.frame) != payload.sum {
-            Some("the frame does not fit its checksum")
-        } else {
-            opener.open(payload.id, raw_len, payload.frame).err()
-        };
-        checked.push(Checked { at: payload.at, id: payload.id, raw_len, frame_len, fault });
-    }
-    Ok(checked)
 }

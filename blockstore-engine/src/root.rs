@@ -7,6 +7,7 @@ use bson::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{BlockId, RootId};
+use crate::keys::KeyId;
 
 /// Format of roots, nodes and pages that this crate writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -95,6 +96,9 @@ pub struct Root {
     pub stored_bytes: u64,
     /// Top node of the tree of file entries.
     pub tree: BlockId,
+    /// The key that its blocks are encrypted under; absent when they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
     /// Seals every immutable field.
     #[serde(with = "hash32")]
     pub hash: [u8; 32],
@@ -127,6 +131,9 @@ impl Root {
         }
         hasher.update(&self.tree.0);
         hasher.update(&self.format.to_le_bytes());
+        if let Some(key) = self.key {
+            hasher.update(&key.0);
+        }
         *hasher.finalize().as_bytes()
     }
 
@@ -192,6 +199,7 @@ mod tests {
             new_bytes: 5,
             stored_bytes: 4,
             tree: BlockId::of(b"tree"),
+            key: Some(KeyId([7; 16])),
             hash: [0; 32],
             format: FORMAT,
         };
@@ -210,7 +218,7 @@ mod tests {
 
     #[test]
     fn every_immutable_field_is_sealed_and_no_other() {
-        let change: [fn(&mut Root); 11] = [
+        let change: [fn(&mut Root); 12] = [
             |r| r.id = RootId::random(),
             |r| r.job.push('x'),
             |r| r.parent = None,
@@ -222,6 +230,7 @@ mod tests {
             |r| r.logical_bytes += 1,
             |r| r.tree = BlockId::of(b"other"),
             |r| r.files += 1,
+            |r| r.key = None,
         ];
         for change in change {
             let mut root = root();

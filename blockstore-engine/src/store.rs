@@ -34,6 +34,7 @@ pub(crate) struct Store {
     pub(crate) layouts: Collection<Document>,
     pub(crate) guards: Collection<Document>,
     pub(crate) gc: Collection<Document>,
+    pub(crate) pack_stores: Collection<Document>,
 }
 
 /// A row of `blocks`.
@@ -110,12 +111,13 @@ impl Store {
             layouts: plain("layouts"),
             guards: plain("guards"),
             gc: plain("gc"),
+            pack_stores: plain("packStores"),
         }
     }
 
     /// Creates collections, indexes and the documents of `gc`; two may do so at once.
     pub(crate) async fn prepare(&self) -> Result<(), OpenError> {
-        for name in ["blocks", "payloads", "roots", "writers", "layouts", "guards", "gc"] {
+        for name in ["blocks", "payloads", "roots", "writers", "layouts", "guards", "gc", "packStores"] {
             let create = || {
                 let action = self.db.create_collection(name).write_concern(durable());
                 match name {

@@ -1,4 +1,4 @@
-//! Getting blocks out of the database or the cache, checked.
+//! Getting blocks out of the payload stores or the cache, checked, decrypted where they are encrypted.
 //!
 //! Invariants: what leaves here fits its id (raw) or its stored checksum (frames). A block that is missing is looked up again, because its
 //! payload may have moved between the two reads, before it counts as missing. Per-block faults are values beside the good blocks, so that
@@ -8,29 +8,30 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::doc;
-use bson::raw::RawDocument;
 use bytes::Bytes;
 use mongodb::ClientSession;
 
 use crate::cache::Shelf;
 use crate::engine::Engine;
-use crate::error::{ReadError, StoreFault};
-use crate::frame::{Opener, checksum};
-use crate::id::{BlockId, PayloadAt};
-use crate::store::{BlockRow, LOOKUP_IDS_MAX, Row, Store};
-use crate::txn::{Causal, retrying};
+use crate::error::ReadError;
+use crate::frame::{Opener, Sealed, Unreadable};
+use crate::id::{BlockHasher, BlockId, PayloadAt};
+use crate::keys::Keyring;
+use crate::store::{BlockRow, LOOKUP_IDS_MAX, Row};
+use crate::txn::Causal;
 
 /// Payloads asked for in one query, at most: 8 MiB of blocks of the default size.
 pub(crate) const FETCH_IDS_MAX: usize = 128;
 /// Looking a missing block up again, at most; waits 20, 40, 80, 160 ms between.
 const ATTEMPTS_MAX: u32 = 5;
 
-/// A stored frame as it lies in the database.
+/// A stored frame, plain.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) raw_len: u32,
     pub(crate) frame: Bytes,
+    /// What gave its block the id.
+    pub(crate) hasher: BlockHasher,
 }
 
 /// Where blocks may come from.
@@ -38,7 +39,7 @@ pub(crate) struct Stored {
 pub(crate) enum From {
     /// Cache first.
     Anywhere(Shelf),
-    /// The database alone: to prove what it holds.
+    /// The payload stores alone: to prove what they hold.
     Database,
 }
 
@@ -76,9 +77,12 @@ pub(crate) async fn blocks(
             for (id, stored) in stored {
                 let raw = stored.and_then(|stored| {
                     let raw = opener
-                        .open(id, stored.raw_len, &stored.frame)
+                        .open(stored.hasher, id, stored.raw_len, &stored.frame)
                         .map_err(|reason| ReadError::BadBlock { id, reason })?;
-                    to_cache.push((id, stored.raw_len, stored.frame));
+                    // The cache is not encrypted.
+                    if !stored.hasher.is_keyed() {
+                        to_cache.push((id, stored.raw_len, stored.frame));
+                    }
                     Ok(raw)
                 });
                 opened.push((id, raw));
@@ -119,7 +123,7 @@ pub(crate) async fn frames(
                     }
                 }
             }
-            payloads(&engine.store, &mut session, &places, &mut all).await?;
+            payloads(engine, &mut session, places, &mut all).await?;
             wanted.retain(|id| !all.contains_key(id));
             if wanted.is_empty() {
                 break;
@@ -130,71 +134,48 @@ pub(crate) async fn frames(
     Ok(all)
 }
 
+/// Payloads at these places, checked.
 async fn payloads(
-    store: &Store,
+    engine: &Arc<Engine>,
     session: &mut ClientSession,
-    places: &HashMap<PayloadAt, (BlockId, BlockRow)>,
+    places: HashMap<PayloadAt, (BlockId, BlockRow)>,
     all: &mut PerBlock<Stored>,
-) -> Result<(), StoreFault> {
+) -> Result<(), ReadError> {
     if places.is_empty() {
         return Ok(());
     }
-    let filter = doc! { "_id": { "$in": places.keys().map(|at| at.to_bson()).collect::<Vec<_>>() } };
-    retrying!("reading payloads", async {
-        let mut cursor = store.payloads.find(filter.clone()).session(&mut *session).await?;
-        while cursor.advance(&mut *session).await? {
-            let raw = cursor.current();
-            let Some((id, row)) =
-                raw.get_binary("_id").ok().and_then(|at| places.get(&PayloadAt::from_slice(at.bytes)?))
-            else {
-                continue;
-            };
-            all.insert(*id, check(*id, row, raw));
-        }
-        Ok(())
-    })
+    let found = engine.payloads.fetch(&engine.store, session, &places).await?;
+    let keys = engine.options.keys.clone();
+    let checked = engine.workers.run(move || {
+        let check = |(at, sealed)| {
+            let (id, row) = places.get(&at)?;
+            Some((*id, check(*id, row, sealed, &keys)))
+        };
+        found.into_iter().filter_map(check).collect::<Vec<_>>()
+    });
+    all.extend(checked.await.map_err(|_| broken())?);
+    Ok(())
 }
 
 /// A payload against its row and its own checksum.
-fn check(id: BlockId, row: &BlockRow, raw: &RawDocument) -> Result<Stored, ReadError> {
+fn check(
+    id: BlockId,
+    row: &BlockRow,
+    sealed: Result<Sealed, &'static str>,
+    keys: &Keyring,
+) -> Result<Stored, ReadError> {
     let bad = |reason| ReadError::BadBlock { id, reason };
-    let payload = Payload::decode(raw).map_err(bad)?;
-    if payload.id != id {
+    let sealed = sealed.map_err(bad)?;
+    if sealed.id != id {
         return Err(bad("the payload belongs to another block"));
     }
-    if payload.has_key {
-        return Err(ReadError::NoKey(id));
+    if (sealed.raw_len, sealed.frame_len) != (row.raw_len, row.frame_len) {
+        return Err(bad("lengths of the payload differ from the index"));
     }
-    if u32::try_from(payload.frame.len()) != Ok(row.frame_len) {
-        return Err(bad("length of the frame differs from the index"));
-    }
-    if checksum(payload.frame) != payload.sum {
-        return Err(bad("the frame does not fit its checksum"));
-    }
-    crate::frame::check_frame(payload.frame).map_err(bad)?;
-    Ok(Stored { raw_len: row.raw_len, frame: Bytes::copy_from_slice(payload.frame) })
-}
-
-/// A document of `payloads`.
-pub(crate) struct Payload<'a> {
-    pub(crate) at: PayloadAt,
-    pub(crate) id: BlockId,
-    pub(crate) has_key: bool,
-    pub(crate) frame: &'a [u8],
-    pub(crate) sum: &'a [u8],
-}
-
-impl<'a> Payload<'a> {
-    pub(crate) fn decode(raw: &'a RawDocument) -> Result<Self, &'static str> {
-        let binary =
-            |key| raw.get_binary(key).map(|found| found.bytes).map_err(|_| "a field of the payload is missing");
-        Ok(Self {
-            at: PayloadAt::from_slice(binary("_id")?).ok_or("the payload's place does not decode")?,
-            id: BlockId::from_slice(binary("i")?).ok_or("the payload's id does not decode")?,
-            has_key: !matches!(raw.get("k"), Ok(None | Some(bson::RawBsonRef::Null))),
-            frame: binary("z")?,
-            sum: binary("s")?,
-        })
+    match sealed.frame(keys) {
+        Ok((frame, hasher)) => Ok(Stored { raw_len: row.raw_len, frame, hasher }),
+        Err(Unreadable::NoKey) => Err(ReadError::NoKey(id)),
+        Err(Unreadable::Bad(reason)) => Err(bad(reason)),
     }
 }
 

@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use fetch::{FETCH_IDS_MAX, Payload};
+pub(crate) use fetch::FETCH_IDS_MAX;
 pub use leaves::{Leaf, LeafWalk};
 pub use verify::{BAD_BLOCKS_MAX, BadBlock, VerifyReport};
 

@@ -4,11 +4,12 @@
 
 use bytes::Bytes;
 
-use crate::id::BlockId;
+use crate::id::{BlockHasher, BlockId};
 use crate::tree::{Child, FANOUT, Node, depth_for};
 
 /// Builds the tree of one file from its blocks in order.
 pub(crate) struct TreeBuilder {
+    hasher: BlockHasher,
     depth: u8,
     /// Children of the open node of level n+1; the last holds the top alone.
     levels: Vec<Vec<Child>>,
@@ -17,9 +18,9 @@ pub(crate) struct TreeBuilder {
 
 impl TreeBuilder {
     /// For a file of this size.
-    pub(crate) fn new(size: u64, block_size: u32) -> Self {
+    pub(crate) fn new(hasher: BlockHasher, size: u64, block_size: u32) -> Self {
         let depth = depth_for(size, block_size);
-        Self { depth, levels: vec![Vec::new(); usize::from(depth) + 1], nodes: Vec::new() }
+        Self { hasher, depth, levels: vec![Vec::new(); usize::from(depth) + 1], nodes: Vec::new() }
     }
 
     /// Takes the next block or hole.
@@ -57,7 +58,7 @@ impl TreeBuilder {
         let len = node.len();
         let id = node.children.iter().any(|child| child.id.is_some()).then(|| {
             let bytes = node.encode();
-            let id = BlockId::of(&bytes);
+            let id = self.hasher.id(&bytes);
             self.nodes.push((id, bytes.into()));
             id
         });
@@ -66,7 +67,7 @@ impl TreeBuilder {
 }
 
 /// Builds the tree over pages of entries: nodes from the lowest up, the top last.
-pub(crate) fn page_tree(pages: &[(BlockId, Bytes)]) -> (BlockId, Vec<(BlockId, Bytes)>) {
+pub(crate) fn page_tree(hasher: BlockHasher, pages: &[(BlockId, Bytes)]) -> (BlockId, Vec<(BlockId, Bytes)>) {
     let mut nodes = Vec::new();
     let mut children: Vec<Child> =
         pages.iter().map(|(id, page)| Child { id: Some(*id), len: page.len() as u64 }).collect();
@@ -78,7 +79,7 @@ pub(crate) fn page_tree(pages: &[(BlockId, Bytes)]) -> (BlockId, Vec<(BlockId, B
         for group in groups {
             let node = Node { level, children: group.to_vec() };
             let bytes = node.encode();
-            let id = BlockId::of(&bytes);
+            let id = hasher.id(&bytes);
             above.push(Child { id: Some(id), len: node.len() });
             nodes.push((id, Bytes::from(bytes)));
         }
@@ -98,7 +99,7 @@ mod tests {
 
     fn build(size: u64, id: impl Fn(u64) -> Option<BlockId>) -> (Option<BlockId>, u8, Vec<(BlockId, Bytes)>) {
         let block = u64::from(BLOCK_SIZE_MIN);
-        let mut builder = TreeBuilder::new(size, BLOCK_SIZE_MIN);
+        let mut builder = TreeBuilder::new(BlockHasher::PLAIN, size, BLOCK_SIZE_MIN);
         let mut nodes = Vec::new();
         for index in 0..size.div_ceil(block) {
             builder.push(Child { id: id(index), len: block.min(size - index * block) });

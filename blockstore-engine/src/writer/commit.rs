@@ -75,6 +75,7 @@ pub(super) async fn commit(writer: &mut SnapshotWriter, request: CommitRequest) 
         new_bytes: shared.new_bytes.load(Relaxed),
         stored_bytes: shared.stored_bytes.load(Relaxed),
         tree,
+        key: shared.keys.as_ref().map(|keys| keys.id),
         hash: [0; 32],
         format: FORMAT,
     };
@@ -114,6 +115,7 @@ pub(super) async fn commit(writer: &mut SnapshotWriter, request: CommitRequest) 
     }
     writer.state = State::Committed;
     writer.beat.abort();
+    crate::payload::mirror::mirror_one(&shared.engine, &root).await;
     Ok(root)
 }
 
@@ -121,9 +123,10 @@ pub(super) async fn commit(writer: &mut SnapshotWriter, request: CommitRequest) 
 async fn store_entries(writer: &mut SnapshotWriter) -> Result<BlockId, WriteError> {
     writer.files.sort_by(|a, b| a.path.cmp(&b.path));
     check_order(&writer.files).map_err(|bad| WriteError::Path { path: String::new(), reason: bad.0 })?;
+    let hasher = writer.shared.hasher();
     let pages: Vec<(BlockId, Bytes)> =
-        encode_pages(&writer.files).into_iter().map(|page| (BlockId::of(&page), page.into())).collect();
-    let (tree, nodes) = page_tree(&pages);
+        encode_pages(&writer.files).into_iter().map(|page| (hasher.id(&page), page.into())).collect();
+    let (tree, nodes) = page_tree(hasher, &pages);
     for (id, raw) in pages.into_iter().chain(nodes) {
         let is_parents = writer.parent.as_ref().is_some_and(|parent| parent.tree.contains(&id));
         if !is_parents || writer.shared.quarantined.contains(&id) {

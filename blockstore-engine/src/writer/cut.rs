@@ -16,7 +16,7 @@ use nix::unistd::{Whence, lseek64};
 
 use crate::error::WriteError;
 use crate::frame::is_zero;
-use crate::id::BlockId;
+use crate::id::{BlockHasher, BlockId};
 use crate::tree::Child;
 
 /// Bytes read and cut in one step: a multiple of every block size, a divisor of what a level-1 node covers.
@@ -60,6 +60,7 @@ pub(super) struct Segment {
     /// Blocks that count as missing even where the parent has them.
     pub(super) quarantined: Arc<HashSet<BlockId>>,
     pub(super) buffers: Buffers,
+    pub(super) hasher: BlockHasher,
 }
 
 /// What came out of it.
@@ -127,7 +128,7 @@ impl Segment {
                 children.push(Child { id: None, len });
                 continue;
             }
-            let id = BlockId::of(block);
+            let id = self.hasher.id(block);
             children.push(Child { id: Some(id), len });
             let is_parents = self.parent.get(index) == Some(&Some(id));
             if !is_parents || self.quarantined.contains(&id) {

@@ -1,12 +1,14 @@
 //! Writing a snapshot: registration, files, commit.
 //!
 //! Pipeline, bounded and with back-pressure from end to end: read, cut and hash segments on worker threads (a few ahead) → tree builder in the
-//! order of the file → candidates in batches → look up, claim, compress, insert payloads, index. Memory does not depend on the size of a
+//! order of the file → candidates in batches → look up, claim, compress (and encrypt), insert payloads or fill packs, index. Memory does not depend on the size of a
 //! file. Cancel-safe: dropped futures leave blocks that no root names; a dropped writer deletes its registration.
 
 mod build;
+mod claim;
 mod commit;
 mod cut;
+mod insert;
 mod list;
 mod parent;
 mod register;
@@ -17,7 +19,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -25,10 +27,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use commit::CommitRequest;
+pub(crate) use register::BEAT_EVERY;
 
 use crate::engine::Engine;
 use crate::error::{RegisterError, WriteError};
-use crate::id::{BlockId, RootId};
+use crate::id::{BlockHasher, BlockId, RootId};
+use crate::keys::{BlockKeys, KeyId};
 use crate::progress::{OnProgress, Progress};
 use crate::proof::NewBlocksReport;
 use crate::reader::BadBlock;
@@ -53,6 +57,9 @@ pub struct WriterRequest {
     pub job_epoch: i64,
     /// The snapshot to compare with; it is kept while the writer lives.
     pub parent: Option<RootId>,
+    /// The key that the job's group encrypts under, which must be in the ring of [`crate::EngineOptions`]; `None`: it does not encrypt.
+    /// Another key than the parent's makes a new full: nothing of the parent is met again.
+    pub key: Option<KeyId>,
 }
 
 /// What the tasks of one writer share.
@@ -67,10 +74,18 @@ pub(crate) struct Shared {
     quarantined: Arc<HashSet<BlockId>>,
     /// One batch indexes at a time.
     turn: Semaphore,
+    keys: Option<Arc<BlockKeys>>,
     next_number: AtomicU64,
+    next_pack: AtomicU32,
     new_blocks: AtomicU64,
     new_bytes: AtomicU64,
     stored_bytes: AtomicU64,
+}
+
+impl Shared {
+    fn hasher(&self) -> BlockHasher {
+        self.keys.as_ref().map_or(BlockHasher::PLAIN, |keys| keys.hasher())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,12 +289,13 @@ impl Drop for SnapshotWriter {
 
 impl<'a> Pipeline<'a> {
     fn new(writer: &'a mut SnapshotWriter, done: Progress, progress: OnProgress) -> Self {
+        let hasher = writer.shared.hasher();
         Self {
             writer,
             steps: VecDeque::new(),
             segments: 0,
             buffers: Buffers::default(),
-            builder: TreeBuilder::new(0, crate::tree::BLOCK_SIZE_MIN),
+            builder: TreeBuilder::new(hasher, 0, crate::tree::BLOCK_SIZE_MIN),
             parent_nodes: HashSet::new(),
             done,
             progress,
@@ -315,6 +331,7 @@ impl<'a> Pipeline<'a> {
                 parent: blocks,
                 quarantined: self.writer.shared.quarantined.clone(),
                 buffers: self.buffers.clone(),
+                hasher: self.writer.shared.hasher(),
             };
             let workers = self.writer.shared.engine.workers.clone();
             // One more than the workers, so that they find the next one when they are done.
@@ -347,7 +364,7 @@ impl<'a> Pipeline<'a> {
         match self.steps.pop_front() {
             None => {}
             Some(Step::Start { size, block_size }) => {
-                self.builder = TreeBuilder::new(size, block_size);
+                self.builder = TreeBuilder::new(self.writer.shared.hasher(), size, block_size);
                 self.parent_nodes.clear();
             }
             Some(Step::Segment { task, parent_nodes, len }) => {
@@ -375,7 +392,8 @@ impl<'a> Pipeline<'a> {
                         return Err(WriteError::FileChanged { path });
                     }
                 }
-                let builder = std::mem::replace(&mut self.builder, TreeBuilder::new(0, entry.block_size));
+                let empty = TreeBuilder::new(self.writer.shared.hasher(), 0, entry.block_size);
+                let builder = std::mem::replace(&mut self.builder, empty);
                 let (top, depth, nodes) = builder.finish();
                 self.store_nodes(nodes).await?;
                 (entry.top, entry.depth) = (top, depth);

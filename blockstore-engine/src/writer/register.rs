@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use bson::{DateTime, doc};
@@ -23,7 +23,7 @@ use crate::root::Root;
 use crate::txn::{Abort, Causal, retrying, transaction};
 
 /// How often a writer says that it lives. Whoever takes registrations for dead must wait for much longer.
-pub(super) const BEAT_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(2);
 /// Bad blocks that a writer keeps in mind, at most (32 MB); a store with more needs repair first, and lookups find them all the same.
 const QUARANTINED_MAX: i64 = 1 << 20;
 
@@ -32,6 +32,10 @@ pub(super) async fn register(
     request: &WriterRequest,
 ) -> Result<(Shared, Option<Root>), RegisterError> {
     check_job(&request.job).map_err(RegisterError::Request)?;
+    let keys = match request.key {
+        None => None,
+        Some(key) => Some(engine.options.keys.get(key).ok_or(RegisterError::NoKey(key))?),
+    };
     let store = engine.store.clone();
     let causal = Causal::default();
     let mut session = causal.session(store.db.client()).await?;
@@ -99,7 +103,9 @@ pub(super) async fn register(
         cancel: CancellationToken::new(),
         quarantined,
         turn: Semaphore::new(1),
+        keys,
         next_number: AtomicU64::new(0),
+        next_pack: AtomicU32::new(0),
         new_blocks: AtomicU64::new(0),
         new_bytes: AtomicU64::new(0),
         stored_bytes: AtomicU64::new(0),

@@ -134,7 +134,7 @@ impl Bed {
 }
 
 pub fn request(job: &str, parent: Option<RootId>) -> WriterRequest {
-    WriterRequest { job: job.into(), job_epoch: 1, parent }
+    WriterRequest { job: job.into(), job_epoch: 1, parent, key: None }
 }
 
 pub fn commit() -> CommitRequest {

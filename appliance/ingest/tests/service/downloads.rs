@@ -32,7 +32,7 @@ impl Asked {
 
 /// A small root: an empty file, a file of holes, random and repeated bytes.
 async fn root(world: &World, job: &str) -> (Root, BTreeMap<String, Vec<u8>>) {
-    let request = WriterRequest { job: job.into(), job_epoch: 0, parent: None };
+    let request = WriterRequest { job: job.into(), job_epoch: 0, parent: None, key: None };
     let mut writer = world.blockstore.register(request).await.unwrap();
     let mut random = vec![0; 700_001];
     rand::rng().fill(&mut random[..]);

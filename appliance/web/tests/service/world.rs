@@ -212,7 +212,7 @@ impl World {
 
     /// A snapshot at `optime`, from which slice `seq` of `chain` goes on.
     pub(crate) async fn snapshot(&self, job: &BackupJobId, optime: OpTime, chain: i64, seq: i64) -> Root {
-        let request = WriterRequest { job: job.to_string(), job_epoch: 0, parent: None };
+        let request = WriterRequest { job: job.to_string(), job_epoch: 0, parent: None, key: None };
         let mut writer = self.blockstore.register(request).await.unwrap();
         writer.add_file("WiredTiger", 0o600, format!("files at {optime}").into_bytes()).await.unwrap();
         let meta = SnapshotMeta {

@@ -118,6 +118,7 @@ pub(super) fn fake(mut files: Vec<FakeFile>) -> FakeSource {
         new_bytes: 0,
         stored_bytes: 0,
         tree: BlockId::of(format!("{entries:?}").as_bytes()),
+        key: None,
         hash: [0; 32],
         format: FORMAT,
     };

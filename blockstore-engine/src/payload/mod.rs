@@ -1,0 +1,171 @@
+//! Where payloads lie: documents of the database, or packs in directories and object stores; how they are read, moved and swept there.
+//!
+//! Invariants: which store a payload lies in is told by its place (`PayloadAt::place`) and by nothing else; the index is always the
+//! database's. A payload is durable before a block names it; a block stops naming it before it is deleted. Only the registration in a
+//! place's name can make a block name it: so once that registration is gone, the blocks that name a pack become fewer and never more, and a
+//! pack that none names can go.
+//!
+//! What the garbage collector uses: it deletes blocks, then the documents of `payloads` at their places (places in packs match none there);
+//! [`crate::Blockstore::sweep_packs`] then frees packs. `packs.rs` does the I/O, `format.rs` the bytes, `rewrite.rs` what moving and
+//! compacting share.
+
+pub(crate) mod format;
+mod identity;
+mod limit;
+pub(crate) mod mirror;
+mod moving;
+mod options;
+pub(crate) mod packs;
+mod registration;
+mod rewrite;
+mod sweep;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bson::doc;
+use bson::raw::RawDocument;
+use mongodb::ClientSession;
+
+pub use format::PackId;
+pub use mirror::MirrorReport;
+pub use moving::{MoveReport, MoveRequest};
+pub use options::{PACK_SIZES, PackLocation, PackStoreOptions, PayloadStore, S3Options};
+pub use sweep::{SweepReport, SweepRequest};
+
+use crate::error::{OpenError, ReadError};
+use crate::frame::{SUM_BYTES, Sealed};
+use crate::id::{BlockId, PayloadAt, Place, StoreNumber};
+use crate::keys::KeyId;
+use crate::store::{BlockRow, Store};
+use crate::txn::retrying;
+use packs::{PackStore, ReadFault};
+
+/// The stores that this process knows.
+pub(crate) struct Payloads {
+    packs: BTreeMap<StoreNumber, Arc<PackStore>>,
+    /// Where new payloads go.
+    pub(crate) write_to: PayloadStore,
+}
+
+/// Payloads by their place. What is not there is not in the answer.
+pub(crate) type Found = HashMap<PayloadAt, Result<Sealed, &'static str>>;
+
+impl Payloads {
+    /// Sets the stores up and makes sure that they are the ones that the database knows.
+    pub(crate) async fn open(
+        store: &Store,
+        options: &[PackStoreOptions],
+        write_to: PayloadStore,
+    ) -> Result<Self, OpenError> {
+        let mut packs = BTreeMap::new();
+        for one in options {
+            let opened = Arc::new(PackStore::new(one)?);
+            identity::check(store, &opened).await?;
+            if packs.insert(one.number, opened).is_some() {
+                return Err(OpenError::Options("two pack stores have the same number"));
+            }
+        }
+        match write_to {
+            PayloadStore::Packs(number) if !packs.contains_key(&number) => {
+                Err(OpenError::Options("the pack store that payloads are to be written to is not among the pack stores"))
+            }
+            _ => Ok(Self { packs, write_to }),
+        }
+    }
+
+    pub(crate) fn packs(&self, number: StoreNumber) -> Option<&Arc<PackStore>> {
+        self.packs.get(&number)
+    }
+
+    pub(crate) fn all_packs(&self) -> impl Iterator<Item = &Arc<PackStore>> {
+        self.packs.values()
+    }
+
+    /// Payloads at these places, wherever they lie.
+    pub(crate) async fn fetch(
+        &self,
+        store: &Store,
+        session: &mut ClientSession,
+        places: &HashMap<PayloadAt, (BlockId, BlockRow)>,
+    ) -> Result<Found, ReadError> {
+        let mut found = Found::with_capacity(places.len());
+        let mut documents = Vec::new();
+        let mut in_packs: HashMap<(StoreNumber, PackId), Vec<(PayloadAt, u32, u32)>> = HashMap::new();
+        for (at, (_, row)) in places {
+            match at.place() {
+                Place::Database => documents.push(at.to_bson()),
+                Place::Pack { store, pack, offset } => in_packs
+                    .entry((store, PackId { writer: at.writer, number: pack }))
+                    .or_default()
+                    .push((*at, offset, row.frame_len)),
+            }
+        }
+        if !documents.is_empty() {
+            let filter = doc! { "_id": { "$in": documents } };
+            retrying!("reading payloads", async {
+                let mut cursor = store.payloads.find(filter.clone()).session(&mut *session).await?;
+                while cursor.advance(&mut *session).await? {
+                    let raw = cursor.current();
+                    let at = raw.get_binary("_id").ok().and_then(|at| PayloadAt::from_slice(at.bytes));
+                    if let Some((at, row)) = at.and_then(|at| Some((at, places.get(&at)?.1))) {
+                        found.insert(at, decode_document(raw, row.raw_len, row.frame_len));
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        for ((number, pack), wanted) in in_packs {
+            let packs = self.packs(number).ok_or(ReadError::NoStore(number))?;
+            let ranges: Vec<_> = wanted.iter().map(|(_, offset, frame_len)| (*offset, *frame_len)).collect();
+            match packs.records(pack, &ranges).await {
+                Ok(records) => found.extend(wanted.iter().map(|(at, ..)| *at).zip(records)),
+                // Moved since the index was read, or lost: the reader looks again.
+                Err(ReadFault::Missing) => {}
+                Err(ReadFault::Torn(reason)) => found.extend(wanted.iter().map(|(at, ..)| (*at, Err(reason)))),
+                Err(ReadFault::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A document of `payloads`, with the lengths that only the index knows.
+pub(crate) fn decode_document(raw: &RawDocument, raw_len: u32, frame_len: u32) -> Result<Sealed, &'static str> {
+    let binary = |key| raw.get_binary(key).map(|found| found.bytes).map_err(|_| "a field of the payload is missing");
+    let key = match raw.get("k") {
+        Ok(None | Some(bson::RawBsonRef::Null)) => None,
+        // Whatever else stands there, the payload is not plain; no ring has a key of that name.
+        Ok(Some(found)) => Some(found.as_binary().and_then(|k| KeyId::from_slice(k.bytes)).unwrap_or(KeyId([0; 16]))),
+        Err(_) => return Err("the payload does not decode"),
+    };
+    let mut sum = [0; SUM_BYTES];
+    let stored = binary("s")?;
+    if stored.len() != SUM_BYTES {
+        return Err("the payload's checksum does not decode");
+    }
+    sum.copy_from_slice(stored);
+    Ok(Sealed {
+        id: BlockId::from_slice(binary("i")?).ok_or("the payload's id does not decode")?,
+        raw_len,
+        frame_len,
+        sum,
+        key,
+        body: bytes::Bytes::copy_from_slice(binary("z")?),
+    })
+}
+
+/// The document of `payloads` that holds it at this place.
+pub(crate) fn encode_document(at: PayloadAt, sealed: &Sealed) -> bson::RawDocumentBuf {
+    let generic = |bytes| bson::RawBinaryRef { subtype: bson::spec::BinarySubtype::Generic, bytes };
+    let place = at.to_bytes();
+    let mut payload = bson::RawDocumentBuf::new();
+    payload.append(bson::cstr!("_id"), generic(&place));
+    payload.append(bson::cstr!("i"), generic(&sealed.id.0));
+    if let Some(key) = &sealed.key {
+        payload.append(bson::cstr!("k"), generic(&key.0));
+    }
+    payload.append(bson::cstr!("z"), generic(&sealed.body));
+    payload.append(bson::cstr!("s"), generic(&sealed.sum));
+    payload
+}

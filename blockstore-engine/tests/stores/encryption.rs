@@ -1,0 +1,58 @@
+//! Groups that encrypt share nothing with others, and nothing opens without their key.
+
+use blockstore_engine::{EngineOptions, ErrorClass, GroupKey, Keyring, MasterKey, ReadError, RegisterError, WriterRequest};
+use mongodb::bson::{Binary, Document, doc};
+
+use crate::encrypted_snapshot;
+use crate::support::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equal_contents_of_two_groups_meet_nowhere() {
+    let keys = Keyring::default();
+    let bed = bed_with(EngineOptions { keys: keys.clone(), ..EngineOptions::default() }).await;
+    bed.put("file", &Random(1).bytes(20 * BLOCK));
+    // Keys of groups that come later are added while the store is open.
+    let (one, two) = (keys.insert(&GroupKey::generate()), keys.insert(&GroupKey::generate()));
+    let plain = bed.snapshot(None).await;
+    let blocks = bed.count("blocks").await;
+    let a = encrypted_snapshot(&bed, None, one).await;
+    let b = encrypted_snapshot(&bed, None, two).await;
+    assert_eq!(bed.count("blocks").await, 3 * blocks);
+    // A parent under another key saves nothing, and changes nothing.
+    let c = encrypted_snapshot(&bed, Some(&a), two).await;
+    assert_eq!((c.tree, c.new_bytes), (b.tree, 0));
+    assert!(plain.tree != a.tree && a.tree != b.tree);
+    for root in [plain, a, b, c] {
+        assert!(bed.restored(&root).await == tree(&bed.source()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_opens_without_the_key() {
+    let (master, key) = (MasterKey::generate(), GroupKey::generate());
+    let wrapped = master.wrap(&key);
+    let keys = Keyring::default();
+    let id = keys.insert(&key);
+    let bed = bed_with(EngineOptions { keys: keys.clone(), ..EngineOptions::default() }).await;
+    bed.put("file", &Random(2).bytes(5 * BLOCK));
+    let root = encrypted_snapshot(&bed, None, id).await;
+    keys.remove(id);
+    keys.insert(&GroupKey::generate());
+    let request = WriterRequest { key: Some(id), ..request("job", Some(root.id)) };
+    let refused = bed.store.register(request).await.err().unwrap();
+    assert!(matches!(refused, RegisterError::NoKey(key) if key == id));
+    let reader = bed.store.reader(root.clone());
+    let error = reader.files().await.unwrap_err();
+    assert!(matches!(error, ReadError::NoKey(_)) && error.class() == ErrorClass::Operator, "{error}");
+    assert!(!reader.verify(quiet()).await.unwrap().is_good());
+    // The key again, from where it is kept.
+    assert_eq!(keys.insert(&master.unwrap_key(&wrapped).unwrap()), id);
+    assert!(bed.restored(&root).await == tree(&bed.source()));
+    // A payload that claims another key does not open under that one either.
+    let other = keys.insert(&GroupKey::generate());
+    let payloads = bed.db.collection::<Document>("payloads");
+    let claims = Binary { subtype: mongodb::bson::spec::BinarySubtype::Generic, bytes: other.to_bson().bytes };
+    payloads.update_many(doc! {}, doc! { "$set": { "k": claims } }).await.unwrap();
+    let error = bed.store.reader(root).files().await.unwrap_err();
+    assert!(matches!(error, ReadError::BadBlock { .. }) && error.class() == ErrorClass::Corrupt, "{error}");
+}

@@ -1,0 +1,65 @@
+//! Payload stores beside the database: packs in directories and in a real S3 service, encrypted or not, with faults, moves and sweeps.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cycle;
+mod encryption;
+mod faults;
+mod moving;
+mod s3;
+mod sweeping;
+
+use std::path::{Path, PathBuf};
+
+use blockstore_engine::{
+    EngineOptions, KeyId, PackLocation, PackStoreOptions, PayloadStore, Root, StoreNumber, SweepRequest,
+    WriterRequest,
+};
+use support::Bed;
+
+fn number(number: u8) -> StoreNumber {
+    StoreNumber::new(number).unwrap()
+}
+
+/// Packs of 1 MiB, so that a few megabytes make several.
+fn small_packs(store: u8, location: PackLocation) -> PackStoreOptions {
+    PackStoreOptions { pack_bytes: 1 << 20, ..PackStoreOptions::new(number(store), location) }
+}
+
+fn directory(path: &Path) -> PackLocation {
+    PackLocation::Directory(path.to_owned())
+}
+
+/// Writes go to pack store 1 at this location.
+fn to_packs(location: PackLocation) -> EngineOptions {
+    EngineOptions {
+        packs: vec![small_packs(1, location)],
+        write_to: PayloadStore::Packs(number(1)),
+        ..EngineOptions::default()
+    }
+}
+
+/// All pack files below a directory store.
+fn packs(dir: &Path) -> Vec<PathBuf> {
+    let mut packs = Vec::new();
+    for writer in std::fs::read_dir(dir.join("packs")).into_iter().flatten().flatten() {
+        packs.extend(std::fs::read_dir(writer.path()).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    packs.sort();
+    packs
+}
+
+fn sweep(compact_below_percent: u8) -> SweepRequest {
+    SweepRequest { store: number(1), compact_below_percent, dry_run: false }
+}
+
+/// As `Bed::snapshot`, under a key.
+async fn encrypted_snapshot(bed: &Bed, parent: Option<&Root>, key: KeyId) -> Root {
+    let request = WriterRequest { key: Some(key), ..support::request("job", parent.map(|root| root.id)) };
+    let mut writer = bed.store.register(request).await.unwrap();
+    writer.write_dir(&bed.source(), &|_| true, support::quiet()).await.unwrap();
+    assert!(writer.verify_new().await.unwrap().is_good());
+    writer.commit(support::commit()).await.unwrap()
+}
