@@ -165,10 +165,9 @@ impl OpenError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Options(_) => ErrorClass::Caller,
-            Self::NewerFormat { .. }
-            | Self::Cache { .. }
-            | Self::PackOptions { .. }
-            | Self::OtherPackStore { .. } => ErrorClass::Operator,
+            Self::NewerFormat { .. } | Self::Cache { .. } | Self::PackOptions { .. } | Self::OtherPackStore { .. } => {
+                ErrorClass::Operator
+            }
             Self::Packs(fault) => fault.class(),
             Self::Store(fault) => fault.class(),
         }

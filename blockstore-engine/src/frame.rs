@@ -218,7 +218,11 @@ mod tests {
         let frame = Packer::new(1).unwrap().pack(&raw).unwrap();
         let sealed = Sealed::new(block, raw.len(), frame.clone(), Some(&keys)).unwrap();
         assert_eq!(sealed.body.len() as u64, Sealed::body_len(sealed.frame_len, sealed.key));
-        assert_ne!(sealed.body, Sealed::new(block, raw.len(), frame.clone(), Some(&keys)).unwrap().body, "nonces are random");
+        assert_ne!(
+            sealed.body,
+            Sealed::new(block, raw.len(), frame.clone(), Some(&keys)).unwrap().body,
+            "nonces are random"
+        );
         assert_ne!(sealed.sum, checksum(BlockHasher::PLAIN, &frame), "the checksum does not tell equal contents");
         let (opened, hasher) = sealed.frame(&ring).unwrap();
         assert_eq!(opened, frame);

@@ -124,11 +124,6 @@ impl RootId {
         Self(rand::random())
     }
 
-    /// From the 12 bytes.
-    pub(crate) fn from_bytes(bytes: [u8; 12]) -> Self {
-        Self(bytes)
-    }
-
     /// The 12 bytes, as they stand in [`PayloadAt`].
     #[must_use]
     pub fn bytes(self) -> [u8; 12] {

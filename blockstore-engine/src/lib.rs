@@ -15,6 +15,7 @@ pub mod payload;
 pub mod progress;
 pub mod proof;
 pub mod reader;
+pub mod recover;
 pub mod root;
 pub mod roots;
 pub mod source;
@@ -29,16 +30,20 @@ mod workers;
 
 pub use cache::{CacheOptions, CacheStats};
 pub use engine::{Blockstore, EngineOptions};
-pub use error::{ErrorClass, OpenError, PackFault, PayloadError, ReadError, RegisterError, RootError, StoreFault, WriteError};
+pub use error::{
+    ErrorClass, OpenError, PackFault, PayloadError, ReadError, RegisterError, RootError, StoreFault, WriteError,
+};
 pub use guards::Guard;
 pub use id::{BadId, BlockId, PayloadAt, Place, RootId, StoreNumber};
 pub use keys::{GroupKey, KeyError, KeyId, Keyring, MasterKey};
 pub use payload::{
-    MoveReport, MoveRequest, PackLocation, PackStoreOptions, PayloadStore, S3Options, SweepReport, SweepRequest,
+    MirrorReport, MoveReport, MoveRequest, PackId, PackLocation, PackStoreOptions, PackUsage, PayloadStore, S3Options,
+    SweepReport, SweepRequest,
 };
 pub use progress::{OnProgress, Progress};
 pub use proof::NewBlocksReport;
 pub use reader::{BadBlock, Leaf, LeafWalk, SnapshotReader, VerifyReport};
+pub use recover::{RecoverError, RecoveredRoot, RecoveredSnapshot, Recovery};
 pub use root::{Floor, Pin, Purpose, Root};
 pub use roots::Rule;
 pub use source::{FRAMES_MAX, FrameSource};

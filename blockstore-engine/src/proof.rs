@@ -100,7 +100,11 @@ pub(crate) async fn verify_new(engine: &Arc<Engine>, writer: RootId) -> Result<N
                 // Nothing refers to it, or its blocks are named as missing to their readers.
                 Err(ReadFault::Missing) => continue,
                 Err(ReadFault::Torn(reason)) => {
-                    proof.faults.push(BadBlock { path: None, id: None, reason: format!("pack {}: {reason}", pack.id.path()) });
+                    proof.faults.push(BadBlock {
+                        path: None,
+                        id: None,
+                        reason: format!("pack {}: {reason}", pack.id.path()),
+                    });
                     continue;
                 }
                 Err(ReadFault::Fault(fault)) => return Err(fault.into()),
@@ -180,7 +184,8 @@ impl Proof {
         let keys = engine.options.keys.clone();
         let checked = engine.workers.run(move || {
             let mut opener = Opener::new().map_err(|_| ReadError::Internal("no memory for a zstd context"))?;
-            let check = |(id, row, sealed): (BlockId, BlockRow, _)| (id, row, prove(&mut opener, &keys, id, &row, sealed));
+            let check =
+                |(id, row, sealed): (BlockId, BlockRow, _)| (id, row, prove(&mut opener, &keys, id, &row, sealed));
             Ok::<_, ReadError>(ours.into_iter().map(check).collect::<Vec<_>>())
         });
         for (id, row, fault) in checked.await.map_err(|_| ReadError::Internal("a worker thread ended early"))?? {

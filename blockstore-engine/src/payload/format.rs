@@ -201,6 +201,24 @@ pub(crate) fn decode_pack(id: PackId, pack: &[u8]) -> Result<Vec<Entry>, &'stati
     trailer.list(body.get(list_at..).ok_or("the pack is torn")?)
 }
 
+/// Records of a pack whose list or trailer is torn, up to the first that cannot be one: for recovery, which checks every block that it reads.
+pub(crate) fn salvage(id: PackId, pack: &Bytes) -> Vec<Entry> {
+    let (mut entries, mut at) = (Vec::new(), HEADER_BYTES);
+    if check_header(id, pack).is_err() {
+        return entries;
+    }
+    while at < pack.len() {
+        let Ok(sealed) = decode_record(&pack.slice(at..)) else { break };
+        let Ok(offset) = u32::try_from(at) else { break };
+        if !(1..=BLOCK_SIZE_MAX).contains(&sealed.raw_len) {
+            break;
+        }
+        entries.push(Entry { id: sealed.id, offset, raw_len: sealed.raw_len, frame_len: sealed.frame_len });
+        at += RECORD_BYTES + sealed.body.len();
+    }
+    entries
+}
+
 fn check_header(id: PackId, pack: &[u8]) -> Result<(), &'static str> {
     let expected = PackBuilder::new(id).bytes;
     if pack.starts_with(&expected) { Ok(()) } else { Err("the pack is another one than its name says") }
@@ -302,11 +320,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_before_a_tear_is_salvaged() {
+        let (id, pack, places, _) = filled(&[vec![1; 900], (0..80).collect(), vec![3; 70]], true);
+        let torn = pack.slice(..pack.len() - TRAILER_BYTES - 3 * ENTRY_BYTES - 1);
+        let found = salvage(id, &torn);
+        assert_eq!(found, decode_pack(id, &pack).unwrap()[..2]);
+        assert_eq!(PayloadAt::in_pack(id.writer, store(), id.number, found[1].offset), places[1]);
+        assert!(salvage(PackId { number: 9, ..id }, &torn).is_empty());
+    }
+
+    #[test]
     fn names_survive_and_others_are_none() {
         let id = PackId { writer: "0123456789abcdef01234567".parse().unwrap(), number: 255 };
         assert_eq!(id.path().as_ref(), "packs/0123456789abcdef01234567/0000ff.pack");
         assert_eq!(PackId::from_path(id.path().as_ref()), Some(id));
-        for name in ["packs/x/0000ff.pack", "packs/0123456789abcdef01234567/ff.pack", "roots/a", "packs/0123456789abcdef01234567/0000FF.pack"] {
+        for name in [
+            "packs/x/0000ff.pack",
+            "packs/0123456789abcdef01234567/ff.pack",
+            "roots/a",
+            "packs/0123456789abcdef01234567/0000FF.pack",
+        ] {
             assert_eq!(PackId::from_path(name), None, "{name}");
         }
     }
@@ -314,7 +347,14 @@ mod tests {
     #[test]
     fn the_format_is_fixed_to_the_byte() {
         let mut builder = PackBuilder::new(PackId { writer: "0123456789abcdef01234567".parse().unwrap(), number: 1 });
-        let sealed = Sealed { id: BlockId([9; 32]), raw_len: 3, frame_len: 2, sum: [8; 16], key: None, body: Bytes::from_static(b"zz") };
+        let sealed = Sealed {
+            id: BlockId([9; 32]),
+            raw_len: 3,
+            frame_len: 2,
+            sum: [8; 16],
+            key: None,
+            body: Bytes::from_static(b"zz"),
+        };
         builder.push(store(), &sealed).unwrap();
         let pack = hex::encode(builder.finish());
         let header = format!("48465001{}01000000{}", "0123456789abcdef01234567", "00".repeat(12));

@@ -6,17 +6,19 @@
 //! pack that none names can go.
 //!
 //! What the garbage collector uses: it deletes blocks, then the documents of `payloads` at their places (places in packs match none there);
-//! [`crate::Blockstore::sweep_packs`] then frees packs. `packs.rs` does the I/O, `format.rs` the bytes, `rewrite.rs` what moving and
+//! [`crate::Blockstore::sweep_packs`] then frees packs, and [`crate::Blockstore::mirror_roots`] drops copies of roots that are gone. `packs.rs` does the I/O, `format.rs` the bytes, `rewrite.rs` what moving and
 //! compacting share.
 
 pub(crate) mod format;
-mod identity;
+pub(crate) mod identity;
 mod limit;
+mod listing;
 pub(crate) mod mirror;
 mod moving;
 mod options;
 pub(crate) mod packs;
 mod registration;
+mod retry;
 mod rewrite;
 mod sweep;
 
@@ -25,9 +27,11 @@ use std::sync::Arc;
 
 use bson::doc;
 use bson::raw::RawDocument;
+use futures::{StreamExt, TryStreamExt};
 use mongodb::ClientSession;
 
 pub use format::PackId;
+pub use listing::PackUsage;
 pub use mirror::MirrorReport;
 pub use moving::{MoveReport, MoveRequest};
 pub use options::{PACK_SIZES, PackLocation, PackStoreOptions, PayloadStore, S3Options};
@@ -40,6 +44,9 @@ use crate::keys::KeyId;
 use crate::store::{BlockRow, Store};
 use crate::txn::retrying;
 use packs::{PackStore, ReadFault};
+
+/// Packs read at a time for one query.
+const PACKS_AT_ONCE: usize = 8;
 
 /// The stores that this process knows.
 pub(crate) struct Payloads {
@@ -67,9 +74,9 @@ impl Payloads {
             }
         }
         match write_to {
-            PayloadStore::Packs(number) if !packs.contains_key(&number) => {
-                Err(OpenError::Options("the pack store that payloads are to be written to is not among the pack stores"))
-            }
+            PayloadStore::Packs(number) if !packs.contains_key(&number) => Err(OpenError::Options(
+                "the pack store that payloads are to be written to is not among the pack stores",
+            )),
             _ => Ok(Self { packs, write_to }),
         }
     }
@@ -115,10 +122,14 @@ impl Payloads {
                 Ok(())
             })?;
         }
-        for ((number, pack), wanted) in in_packs {
+        let reads = in_packs.into_iter().map(|((number, pack), wanted)| async move {
             let packs = self.packs(number).ok_or(ReadError::NoStore(number))?;
             let ranges: Vec<_> = wanted.iter().map(|(_, offset, frame_len)| (*offset, *frame_len)).collect();
-            match packs.records(pack, &ranges).await {
+            Ok::<_, ReadError>((packs.records(pack, &ranges).await, wanted))
+        });
+        let mut reads = futures::stream::iter(reads).buffer_unordered(PACKS_AT_ONCE);
+        while let Some((records, wanted)) = reads.try_next().await? {
+            match records {
                 Ok(records) => found.extend(wanted.iter().map(|(at, ..)| *at).zip(records)),
                 // Moved since the index was read, or lost: the reader looks again.
                 Err(ReadFault::Missing) => {}

@@ -20,8 +20,8 @@ use crate::txn::{Causal, retrying};
 
 /// Documents read at a time: 8 MiB of blocks of the default size.
 const BATCH: i64 = 128;
-/// "Below this share": any share, a full pack's too.
-const ALL_PERCENT: u8 = 101;
+/// Packs of which at most this share is named: all.
+const ALL_PERCENT: u8 = 100;
 
 /// From where to where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

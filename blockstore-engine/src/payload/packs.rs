@@ -1,7 +1,7 @@
 //! A store of packs: objects in a directory or in a bucket.
 //!
 //! Invariants: `put` returns when the object is durable (synced, or acknowledged by the service) and was looked at again; names are never
-//! used for other bytes; every wait, retry and request is bounded ([`PART_BYTES`] a request, 60 s of retries). What cannot be read because
+//! used for other bytes; every wait, retry and request is bounded ([`PART_BYTES`] a request, [`Retry`]). What cannot be read because
 //! it is not there or torn is told apart from a store that fails. Used by writers, readers, and whoever moves payloads.
 
 use std::ops::Range;
@@ -21,10 +21,10 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, Objec
 use super::format::{PACKS, PackId, TRAILER_BYTES, Trailer, decode_record, record_bytes_max};
 use super::limit::RateLimit;
 use super::options::{PACK_SIZES, PackLocation, PackStoreOptions, S3Options};
+use super::retry::Retry;
 use crate::error::{ErrorClass, OpenError, PackFault};
 use crate::frame::Sealed;
 use crate::id::{RootId, StoreNumber};
-use crate::txn::Backoff;
 
 /// Bytes in the body of one request, at most: what is sent again when it fails, and what a timeout has to allow for.
 pub(crate) const PART_BYTES: u64 = 8 << 20;
@@ -35,7 +35,7 @@ const RANGES_AT_ONCE: usize = 4;
 /// Bytes that nobody asked for are read rather than asking twice, up to this many in a row.
 const GAP_BYTES: u64 = 256 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Retries of one request inside the client; [`Backoff`] bounds all of them.
+/// Retries of one request inside the client; [`Retry`] bounds all of them.
 const RETRIES_MAX: usize = 3;
 
 /// See the module.
@@ -90,14 +90,14 @@ impl PackStore {
 
     /// Stores an object; durable and checked when it returns.
     pub(crate) async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), PackFault> {
-        let mut backoff = Backoff::new();
+        let mut retry = Retry::default();
         loop {
             let stored = async {
                 self.put_once(path, &bytes).await?;
                 self.check(path, &bytes).await
             };
             let Err(fault) = stored.await else { return Ok(()) };
-            if fault.class() != ErrorClass::Retry || !backoff.again().await {
+            if fault.class() != ErrorClass::Retry || !retry.again().await {
                 return Err(fault);
             }
             tracing::debug!(error = %fault.source, object = %path, "storing an object again");
@@ -150,7 +150,7 @@ impl PackStore {
 
     /// A whole small object; `None` when it is not there.
     pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>, PackFault> {
-        let mut backoff = Backoff::new();
+        let mut retry = Retry::default();
         loop {
             let got = async { self.store.get(path).await?.bytes().await };
             let fault = match got.await {
@@ -158,7 +158,7 @@ impl PackStore {
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
                 Err(error) => fault("reading", path, error),
             };
-            if fault.class() != ErrorClass::Retry || !backoff.again().await {
+            if fault.class() != ErrorClass::Retry || !retry.again().await {
                 return Err(fault);
             }
         }
@@ -167,7 +167,7 @@ impl PackStore {
     /// Bytes of a pack, all of the range.
     async fn read(&self, path: &Path, range: Range<u64>) -> Result<Bytes, ReadFault> {
         let wanted = range.end - range.start;
-        let mut backoff = Backoff::new();
+        let mut retry = Retry::default();
         loop {
             self.down.acquire(wanted).await;
             let error = match self.store.get_range(path, range.clone()).await {
@@ -186,7 +186,7 @@ impl PackStore {
                 Err(object_store::Error::NotFound { .. }) => return Err(ReadFault::Missing),
                 _ => {}
             }
-            if fault.class() != ErrorClass::Retry || !backoff.again().await {
+            if fault.class() != ErrorClass::Retry || !retry.again().await {
                 return Err(ReadFault::Fault(fault));
             }
             tracing::debug!(error = %fault.source, object = %path, "reading a range again");
@@ -213,7 +213,8 @@ impl PackStore {
     pub(crate) async fn list_of(&self, pack: Listed) -> Result<Vec<super::format::Entry>, ReadFault> {
         let path = pack.id.path();
         let tail = pack.bytes.checked_sub(TRAILER_BYTES as u64).ok_or(ReadFault::Torn("the pack is torn"))?;
-        let trailer = Trailer::decode(&self.read(&path, tail..pack.bytes).await?, pack.bytes).map_err(ReadFault::Torn)?;
+        let trailer =
+            Trailer::decode(&self.read(&path, tail..pack.bytes).await?, pack.bytes).map_err(ReadFault::Torn)?;
         if trailer.list_at == tail {
             return Ok(Vec::new());
         }
@@ -277,13 +278,13 @@ impl PackStore {
 
     /// Deletes an object; nothing happens when there is none.
     pub(crate) async fn delete(&self, path: &Path) -> Result<(), PackFault> {
-        let mut backoff = Backoff::new();
+        let mut retry = Retry::default();
         loop {
             let fault = match self.store.delete(path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => return Ok(()),
                 Err(error) => fault("deleting", path, error),
             };
-            if fault.class() != ErrorClass::Retry || !backoff.again().await {
+            if fault.class() != ErrorClass::Retry || !retry.again().await {
                 return Err(fault);
             }
         }
@@ -292,13 +293,13 @@ impl PackStore {
     /// Registrations that have packs here.
     pub(crate) async fn writers(&self) -> Result<Vec<RootId>, PackFault> {
         let folder = Path::from(PACKS);
-        let mut backoff = Backoff::new();
+        let mut retry = Retry::default();
         let listed = loop {
             match self.store.list_with_delimiter(Some(&folder)).await {
                 Ok(listed) => break listed,
                 Err(error) => {
                     let fault = fault("listing", &folder, error);
-                    if fault.class() != ErrorClass::Retry || !backoff.again().await {
+                    if fault.class() != ErrorClass::Retry || !retry.again().await {
                         return Err(fault);
                     }
                 }
@@ -318,15 +319,16 @@ impl PackStore {
 
     /// Names and lengths of all objects below a folder.
     pub(crate) async fn names(&self, folder: &Path) -> Result<Vec<(String, u64)>, PackFault> {
-        let mut backoff = Backoff::new();
+        let mut retry = Retry::default();
         loop {
-            let listed = self.store.list(Some(folder)).map_ok(|meta| (meta.location.to_string(), meta.size)).try_collect();
+            let listed =
+                self.store.list(Some(folder)).map_ok(|meta| (meta.location.to_string(), meta.size)).try_collect();
             let fault = match listed.await {
                 Ok(names) => return Ok(names),
                 Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
                 Err(error) => fault("listing", folder, error),
             };
-            if fault.class() != ErrorClass::Retry || !backoff.again().await {
+            if fault.class() != ErrorClass::Retry || !retry.again().await {
                 return Err(fault);
             }
         }
@@ -336,8 +338,7 @@ impl PackStore {
 fn s3_store(options: &S3Options) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
     // The client needs one for the process; whoever installed another keeps it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut client =
-        ClientOptions::new().with_timeout(options.request_timeout).with_connect_timeout(CONNECT_TIMEOUT);
+    let mut client = ClientOptions::new().with_timeout(options.request_timeout).with_connect_timeout(CONNECT_TIMEOUT);
     for certificate in options.ca_pem.iter().map(|pem| Certificate::from_pem_bundle(pem)) {
         for certificate in certificate? {
             client = client.with_root_certificate(certificate);
@@ -345,7 +346,11 @@ fn s3_store(options: &S3Options) -> Result<Arc<dyn ObjectStore>, object_store::E
     }
     let is_http = options.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
     let retry = RetryConfig {
-        backoff: BackoffConfig { init_backoff: Duration::from_millis(50), max_backoff: Duration::from_secs(2), base: 2. },
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(2),
+            base: 2.,
+        },
         max_retries: RETRIES_MAX,
         retry_timeout: options.request_timeout,
     };

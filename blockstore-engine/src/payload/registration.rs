@@ -75,23 +75,22 @@ impl Registration {
                 })
                 .collect();
             let store = &self.engine.store;
-            let applied: Result<(), PayloadError> =
-                transaction!(&mut *session, "setting new places", PayloadError, {
-                    let touched = store
-                        .writers
-                        .update_one(doc! { "_id": self.id.to_string() }, doc! { "$inc": { "beat": 1_i64 } })
-                        .session(&mut *session)
-                        .await?;
-                    if touched.matched_count != 1 {
-                        return Err(Abort::Refused(PayloadError::Gone));
-                    }
-                    let command = doc! { "update": store.blocks.name(), "updates": updates.clone(), "ordered": false };
-                    let answer = store.db.run_command(command).session(&mut *session).await?;
-                    if answer.contains_key("writeErrors") {
-                        return Err(Abort::Driver(mongodb::error::Error::custom("places could not be set")));
-                    }
-                    Ok(())
-                });
+            let applied: Result<(), PayloadError> = transaction!(&mut *session, "setting new places", PayloadError, {
+                let touched = store
+                    .writers
+                    .update_one(doc! { "_id": self.id.to_string() }, doc! { "$inc": { "beat": 1_i64 } })
+                    .session(&mut *session)
+                    .await?;
+                if touched.matched_count != 1 {
+                    return Err(Abort::Refused(PayloadError::Gone));
+                }
+                let command = doc! { "update": store.blocks.name(), "updates": updates.clone(), "ordered": false };
+                let answer = store.db.run_command(command).session(&mut *session).await?;
+                if answer.contains_key("writeErrors") {
+                    return Err(Abort::Driver(mongodb::error::Error::custom("places could not be set")));
+                }
+                Ok(())
+            });
             if matches!(applied, Err(PayloadError::Gone)) {
                 self.gone.cancel();
             }

@@ -146,7 +146,8 @@ impl Target {
                 if builder.id().number >= PACKS_MAX {
                     return Err(PayloadError::Internal("a rewriter has used up the numbers of its packs"));
                 }
-                let at = builder.push(store.number, sealed).ok_or(PayloadError::Internal("a block does not fit a pack"))?;
+                let at =
+                    builder.push(store.number, sealed).ok_or(PayloadError::Internal("a block does not fit a pack"))?;
                 Ok((at, builder.len() >= store.pack_bytes))
             }
         }

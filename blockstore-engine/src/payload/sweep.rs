@@ -160,23 +160,28 @@ struct Run<'a> {
     emptied: Vec<Listed>,
 }
 
-/// Places of a pack that blocks name.
-type Named = Vec<(PayloadAt, Entry, Option<BlockRow>)>;
+/// What of a pack blocks name.
+struct Named {
+    places: Vec<(PayloadAt, Entry, Option<BlockRow>)>,
+    /// Bytes of all records.
+    bytes: u64,
+    /// Bytes of those that are named.
+    live_bytes: u64,
+}
 
 impl Run<'_> {
     async fn pack(&mut self, session: &mut ClientSession, pack: Listed) -> Result<(), PayloadError> {
         let Some(named) = self.named(session, pack).await? else { return Ok(()) };
         self.report.packs += 1;
         self.report.bytes += pack.bytes;
+        let Named { places: named, bytes, live_bytes } = named;
         if named.is_empty() {
             return self.delete(pack).await;
         }
-        let live: u64 = named.iter().map(|(_, entry, _)| entry.record_bytes_max()).sum();
-        let is_sparse = u128::from(live) * 100 <= u128::from(pack.bytes) * u128::from(self.plan.below_percent);
-        // Moving takes all; a row that does not decode names an unknown place.
-        let wanted = is_sparse || self.plan.below_percent > 100;
-        if !wanted || named.iter().any(|(.., row)| row.is_none()) {
-            self.report.dead_bytes += pack.bytes.saturating_sub(live);
+        let is_sparse = u128::from(live_bytes) * 100 <= u128::from(bytes) * u128::from(self.plan.below_percent);
+        // A row that does not decode names an unknown place.
+        if !is_sparse || named.iter().any(|(.., row)| row.is_none()) {
+            self.report.dead_bytes += bytes - live_bytes;
             return Ok(());
         }
         if self.plan.dry_run {
@@ -209,6 +214,7 @@ impl Run<'_> {
             Ok(entries) => entries,
             Err(fault) => return self.unreadable(pack, fault).map(|()| None),
         };
+        let bytes = entries.iter().map(Entry::record_bytes_max).sum();
         let mut named = Vec::new();
         for part in entries.chunks(LOOKUP_IDS_MAX) {
             let ids: Vec<_> = part.iter().map(|entry| entry.id).collect::<HashSet<_>>().into_iter().collect();
@@ -222,7 +228,8 @@ impl Run<'_> {
                 }
             }
         }
-        Ok(Some(named))
+        let live_bytes = named.iter().map(|(_, entry, _)| entry.record_bytes_max()).sum();
+        Ok(Some(Named { places: named, bytes, live_bytes }))
     }
 
     fn unreadable(&mut self, pack: Listed, fault: ReadFault) -> Result<(), PayloadError> {
@@ -253,7 +260,7 @@ impl Run<'_> {
         }
         for pack in std::mem::take(&mut self.emptied) {
             match self.named(session, pack).await? {
-                Some(named) if named.is_empty() => self.delete(pack).await?,
+                Some(named) if named.places.is_empty() => self.delete(pack).await?,
                 _ => {}
             }
         }

@@ -158,7 +158,7 @@ async fn payloads(
 }
 
 /// A payload against its row and its own checksum.
-fn check(
+pub(crate) fn check(
     id: BlockId,
     row: &BlockRow,
     sealed: Result<Sealed, &'static str>,

@@ -13,10 +13,9 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::{FETCH_IDS_MAX, From, broken};
+use super::fetch::{FETCH_IDS_MAX, broken};
 use super::leaves::LeafWalk;
-use super::{SnapshotReader, sized};
-use crate::cache::Shelf;
+use super::{FileSource, sized};
 use crate::error::ReadError;
 use crate::id::BlockId;
 use crate::progress::{OnProgress, Progress};
@@ -43,13 +42,13 @@ struct Piece {
     id: BlockId,
 }
 
-pub(super) async fn materialise(
-    reader: &SnapshotReader,
+pub(crate) async fn materialise<S: FileSource>(
+    reader: &S,
     dir: &Path,
     progress: OnProgress,
     cancel: CancellationToken,
 ) -> Result<(), ReadError> {
-    let files = reader.files().await?;
+    let files = reader.all_files().await?;
     let mut job = Job {
         reader: reader.clone(),
         cancel,
@@ -73,8 +72,8 @@ pub(super) async fn materialise(
     sync(&files, dir).await
 }
 
-struct Job {
-    reader: SnapshotReader,
+struct Job<S> {
+    reader: S,
     cancel: CancellationToken,
     tasks: JoinSet<Result<u64, ReadError>>,
     batch: Vec<Piece>,
@@ -83,13 +82,13 @@ struct Job {
     progress: OnProgress,
 }
 
-impl Job {
+impl<S: FileSource> Job<S> {
     async fn write(&mut self, files: &[FileEntry], dir: &Path) -> Result<(), ReadError> {
         // A token of our own: a failure stops what runs, not what the caller does elsewhere with his.
         self.cancel = self.cancel.child_token();
         for window in files.chunks(FILES_AHEAD) {
             let tops: Vec<_> = window.iter().filter(|entry| entry.depth > 0).filter_map(|entry| entry.top).collect();
-            self.reader.prefetch(&tops).await?;
+            self.reader.fetch_ahead(&tops).await?;
             for entry in window {
                 let target = Arc::new(create(dir, entry).await?);
                 let mut walk = LeafWalk::new(entry, 0..entry.size);
@@ -138,31 +137,24 @@ impl Job {
     }
 }
 
-async fn copy(reader: SnapshotReader, batch: Vec<Piece>, cancel: CancellationToken) -> Result<u64, ReadError> {
+async fn copy<S: FileSource>(reader: S, batch: Vec<Piece>, cancel: CancellationToken) -> Result<u64, ReadError> {
     let ids: Vec<_> = batch.iter().map(|piece| piece.id).collect();
-    let mut found = tokio::select! {
+    let found = tokio::select! {
         () = cancel.cancelled() => return Err(ReadError::Cancelled),
-        found = reader.fetch(&ids, From::Anywhere(Shelf::Blocks)) => found?,
+        found = reader.blocks(&ids) => found?,
     };
+    let workers = reader.workers().clone();
     let work = move || {
         let mut bytes = 0;
-        for piece in &batch {
-            match found.get(&piece.id) {
-                Some(Ok(raw)) => {
-                    let raw = sized(piece.id, raw, piece.len)?;
-                    piece
-                        .target
-                        .file
-                        .write_all_at(raw, piece.offset)
-                        .map_err(|source| io_error(&piece.target.path, source))?;
-                    bytes += piece.len;
-                }
-                _ => return Err(found.remove(&piece.id).and_then(Result::err).unwrap_or(ReadError::Missing(piece.id))),
-            }
+        for (piece, raw) in batch.iter().zip(&found) {
+            let raw = sized(piece.id, raw, piece.len)?;
+            let target = &piece.target;
+            target.file.write_all_at(raw, piece.offset).map_err(|source| io_error(&target.path, source))?;
+            bytes += piece.len;
         }
         Ok(bytes)
     };
-    reader.inner.engine.workers.run(work).await.map_err(|_| broken())?
+    workers.run(work).await.map_err(|_| broken())?
 }
 
 fn io_error(path: &Path, source: io::Error) -> ReadError {

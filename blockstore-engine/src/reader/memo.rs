@@ -10,7 +10,7 @@ use crate::tree::Node;
 const GENERATION_NODES: usize = 256;
 
 #[derive(Default)]
-pub(super) struct Memo(Mutex<Generations>);
+pub(crate) struct Memo(Mutex<Generations>);
 
 #[derive(Default)]
 struct Generations {
@@ -19,7 +19,7 @@ struct Generations {
 }
 
 impl Memo {
-    pub(super) fn get(&self, id: BlockId) -> Option<Arc<Node>> {
+    pub(crate) fn get(&self, id: BlockId) -> Option<Arc<Node>> {
         let mut memo = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(node) = memo.young.get(&id) {
             return Some(node.clone());
@@ -29,7 +29,7 @@ impl Memo {
         Some(node)
     }
 
-    pub(super) fn put(&self, id: BlockId, node: Arc<Node>) {
+    pub(crate) fn put(&self, id: BlockId, node: Arc<Node>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).put(id, node);
     }
 }

@@ -3,6 +3,7 @@
 //! Invariants: nothing is returned that was not checked (root against its seal, nodes and pages against hash and geometry, blocks against
 //! hash, frames against checksum). Memory is bounded: batches, a bounded memo of nodes. Cancel-safe: every method can be dropped.
 
+pub(crate) mod entries;
 mod fetch;
 mod layout;
 mod leaves;
@@ -10,6 +11,7 @@ mod materialise;
 mod memo;
 mod verify;
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,8 +19,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use fetch::FETCH_IDS_MAX;
+pub(crate) use fetch::{FETCH_IDS_MAX, Stored, check};
 pub use leaves::{Leaf, LeafWalk};
+pub(crate) use materialise::materialise;
+pub(crate) use memo::Memo;
 pub use verify::{BAD_BLOCKS_MAX, BadBlock, VerifyReport};
 
 use crate::cache::Shelf;
@@ -26,17 +30,29 @@ use crate::engine::Engine;
 use crate::error::ReadError;
 use crate::id::BlockId;
 use crate::progress::OnProgress;
-use crate::root::{FORMAT, Root};
+use crate::root::Root;
 use crate::source::{FRAMES_MAX, FrameSource};
-use crate::tree::{FileEntry, LEVEL_MAX, Node, check_order, decode_page};
+use crate::tree::{FileEntry, Node};
 use crate::txn::Causal;
+use crate::workers::Workers;
 use fetch::From;
-use memo::Memo;
 
 /// Bytes of one [`SnapshotReader::read`], at most.
 pub const READ_BYTES_MAX: u64 = 64 << 20;
 /// Pages of entries fetched at a time.
-const PAGES_AT_ONCE: usize = 64;
+pub(crate) const PAGES_AT_ONCE: usize = 64;
+
+/// What the files of a snapshot can be written from.
+pub(crate) trait FileSource: FrameSource + Clone + 'static {
+    /// All files, ascending by the bytes of their paths.
+    fn all_files(&self) -> impl Future<Output = Result<Arc<Vec<FileEntry>>, ReadError>> + Send;
+
+    /// Fetches nodes into memory, so that asking for them one by one costs nothing.
+    fn fetch_ahead(&self, nodes: &[BlockId]) -> impl Future<Output = Result<(), ReadError>> + Send;
+
+    /// Threads for work that is CPU or file system.
+    fn workers(&self) -> &Workers;
+}
 
 /// Reads one snapshot. Cheap to clone.
 #[derive(Clone)]
@@ -177,55 +193,32 @@ impl SnapshotReader {
             .collect()
     }
 
-    /// Ids of all nodes and pages of the tree of entries, each once per occurrence; the pages are the second part.
+    /// As [`entries::entry_tree`].
     pub(crate) async fn entry_tree(&self) -> Result<(Vec<BlockId>, Vec<BlockId>), ReadError> {
-        let (mut nodes, mut level) = (Vec::new(), vec![self.inner.root.tree]);
-        let mut expected: Option<u8> = None;
-        loop {
-            let mut below = Vec::new();
-            for id in &level {
-                let bad = |reason| ReadError::BadNode { id: *id, source: crate::tree::BadTree(reason) };
-                let node = self.node(*id).await?;
-                if expected.is_some_and(|expected| expected != node.level) || node.level > LEVEL_MAX {
-                    return Err(bad("node of another level"));
-                }
-                expected = Some(node.level);
-                for child in &node.children {
-                    below.push(child.id.ok_or(bad("hole among entries"))?);
-                }
-            }
-            nodes.append(&mut level);
-            match expected {
-                None | Some(..=1) => return Ok((nodes, below)),
-                Some(higher) => expected = Some(higher - 1),
-            }
-            level = below;
-        }
+        entries::entry_tree(self).await
     }
 
     async fn load_entries(&self, from: From) -> Result<Arc<Vec<FileEntry>>, ReadError> {
-        let root = &self.inner.root;
-        if !root.is_sealed() {
-            return Err(ReadError::BadRoot(root.id));
-        }
-        if root.format > FORMAT {
-            return Err(ReadError::Request("the snapshot was written by a newer release"));
-        }
-        let (_, pages) = self.entry_tree().await?;
-        let mut entries = Vec::new();
+        let pages = entries::pages(self).await?;
+        let mut all = Vec::new();
         for ids in pages.chunks(PAGES_AT_ONCE) {
-            for (id, raw) in ids.iter().zip(self.in_order(ids, from).await?) {
-                entries.append(&mut decode_page(&raw).map_err(|source| ReadError::BadNode { id: *id, source })?);
-            }
+            all.extend(ids.iter().copied().zip(self.in_order(ids, from).await?));
         }
-        check_order(&entries).map_err(|source| ReadError::BadNode { id: root.tree, source })?;
-        if entries.len() as u64 != root.files {
-            return Err(ReadError::BadNode {
-                id: root.tree,
-                source: crate::tree::BadTree("number of files differs from the root"),
-            });
-        }
-        Ok(Arc::new(entries))
+        entries::decode(&self.inner.root, all).map(Arc::new)
+    }
+}
+
+impl FileSource for SnapshotReader {
+    async fn all_files(&self) -> Result<Arc<Vec<FileEntry>>, ReadError> {
+        self.files().await
+    }
+
+    async fn fetch_ahead(&self, nodes: &[BlockId]) -> Result<(), ReadError> {
+        self.prefetch(nodes).await
+    }
+
+    fn workers(&self) -> &Workers {
+        &self.inner.engine.workers
     }
 }
 
@@ -285,7 +278,7 @@ fn bounded(ids: &[BlockId]) -> Result<(), ReadError> {
     if ids.len() > FRAMES_MAX { Err(ReadError::Request("more ids than FRAMES_MAX in one call")) } else { Ok(()) }
 }
 
-fn decode_node(id: BlockId, raw: &[u8]) -> Result<Node, ReadError> {
+pub(crate) fn decode_node(id: BlockId, raw: &[u8]) -> Result<Node, ReadError> {
     Node::decode(raw).map_err(|source| ReadError::BadNode { id, source })
 }
 

@@ -110,4 +110,3 @@ async fn claim(shared: &Shared, session: &mut ClientSession, ids: &[BlockId]) ->
     )
     .map(|result| result.matched_count)
 }
-

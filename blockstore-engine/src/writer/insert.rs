@@ -188,7 +188,11 @@ impl From<StoreFault> for Refusal {
     }
 }
 
-pub(super) async fn index(shared: &Arc<Shared>, session: &mut ClientSession, placed: Vec<Placed>) -> Result<(), WriteError> {
+pub(super) async fn index(
+    shared: &Arc<Shared>,
+    session: &mut ClientSession,
+    placed: Vec<Placed>,
+) -> Result<(), WriteError> {
     let _turn = shared.turn.acquire().await.map_err(|_| WriteError::Internal("the turn is closed"))?;
     let mut rest = placed;
     for _ in 0..ROUNDS_MAX {
@@ -302,7 +306,11 @@ async fn indexed(shared: &Arc<Shared>, stored: Vec<Placed>) -> Result<(), WriteE
     remember(shared, &[], nodes).await
 }
 
-pub(super) async fn remember(shared: &Shared, settled: &[BlockId], nodes: Vec<(BlockId, u32, Bytes)>) -> Result<(), WriteError> {
+pub(super) async fn remember(
+    shared: &Shared,
+    settled: &[BlockId],
+    nodes: Vec<(BlockId, u32, Bytes)>,
+) -> Result<(), WriteError> {
     let Some(cache) = shared.engine.cache.clone() else { return Ok(()) };
     if settled.is_empty() && nodes.is_empty() {
         return Ok(());

@@ -1,6 +1,8 @@
 //! Groups that encrypt share nothing with others, and nothing opens without their key.
 
-use blockstore_engine::{EngineOptions, ErrorClass, GroupKey, Keyring, MasterKey, ReadError, RegisterError, WriterRequest};
+use blockstore_engine::{
+    EngineOptions, ErrorClass, GroupKey, Keyring, MasterKey, ReadError, RegisterError, WriterRequest,
+};
 use mongodb::bson::{Binary, Document, doc};
 
 use crate::encrypted_snapshot;

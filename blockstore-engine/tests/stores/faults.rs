@@ -112,11 +112,7 @@ async fn a_pack_whose_writer_died_before_indexing_is_swept() {
     // The registration goes while nothing of the writer is indexed: what an expiry does to a writer that was stopped.
     let mut writer = bed.writer(Some(&kept)).await;
     let cancelled = CancellationToken::new();
-    bed.db
-        .collection::<Document>("writers")
-        .delete_one(doc! { "_id": writer.id().to_string() })
-        .await
-        .unwrap();
+    bed.db.collection::<Document>("writers").delete_one(doc! { "_id": writer.id().to_string() }).await.unwrap();
     let written = async {
         writer.write_dir(&bed.source(), &|_| true, quiet()).await?;
         writer.commit(commit()).await

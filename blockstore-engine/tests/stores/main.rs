@@ -8,14 +8,14 @@ mod cycle;
 mod encryption;
 mod faults;
 mod moving;
+mod recovery;
 mod s3;
 mod sweeping;
 
 use std::path::{Path, PathBuf};
 
 use blockstore_engine::{
-    EngineOptions, KeyId, PackLocation, PackStoreOptions, PayloadStore, Root, StoreNumber, SweepRequest,
-    WriterRequest,
+    EngineOptions, KeyId, PackLocation, PackStoreOptions, PayloadStore, Root, StoreNumber, SweepRequest, WriterRequest,
 };
 use support::Bed;
 

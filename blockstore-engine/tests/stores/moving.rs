@@ -14,7 +14,8 @@ type Files = BTreeMap<String, (u32, Vec<u8>)>;
 async fn move_all(bed: &Bed, from: PayloadStore, to: PayloadStore) -> MoveReport {
     let mut total = MoveReport::default();
     for _ in 0..50 {
-        let report = bed.store.move_payloads(MoveRequest { from, to }, quiet(), CancellationToken::new()).await.unwrap();
+        let report =
+            bed.store.move_payloads(MoveRequest { from, to }, quiet(), CancellationToken::new()).await.unwrap();
         total.bytes += report.bytes;
         if report.is_complete() {
             return total;
@@ -44,8 +45,7 @@ async fn snapshots_survive_moves_that_run_beside_writers() {
     bed.put("small", &random.bytes(100));
     let mut made: Vec<(Root, Files)> = Vec::new();
     for key in [None, Some(key)] {
-        let mut writer =
-            bed.store.register(WriterRequest { key, ..request("job", None) }).await.unwrap();
+        let mut writer = bed.store.register(WriterRequest { key, ..request("job", None) }).await.unwrap();
         writer.write_dir(&bed.source(), &|_| true, quiet()).await.unwrap();
         made.push((writer.commit(commit()).await.unwrap(), tree(&bed.source())));
     }

@@ -15,13 +15,13 @@ static SHARED: Mutex<Weak<S3Server>> = Mutex::new(Weak::new());
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// moto's server, ended with the last test that uses it.
-pub struct S3Server {
+pub(crate) struct S3Server {
     child: Child,
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl S3Server {
-    pub async fn shared() -> Arc<Self> {
+    pub(crate) async fn shared() -> Arc<Self> {
         let server = tokio::task::spawn_blocking(|| {
             let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
             slot.upgrade().unwrap_or_else(|| {
@@ -55,9 +55,10 @@ impl S3Server {
     }
 
     /// A fresh bucket, reached through `port` (the server's or a proxy's).
-    pub async fn bucket(&self, port: u16) -> S3Options {
+    pub(crate) async fn bucket(&self, port: u16) -> S3Options {
         let bucket = format!("bucket{}", NUMBER.fetch_add(1, Relaxed));
-        let made = http(self.port, &format!("PUT /{bucket} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n")).await;
+        let made =
+            http(self.port, &format!("PUT /{bucket} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n")).await;
         assert!(made.starts_with("HTTP/1.1 200"), "{made}");
         S3Options {
             endpoint: Some(format!("http://127.0.0.1:{port}")),
@@ -68,11 +69,11 @@ impl S3Server {
             secret_access_key: "test".into(),
             virtual_hosted: false,
             ca_pem: None,
-            request_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(6),
         }
     }
 
-    pub async fn location(&self) -> PackLocation {
+    pub(crate) async fn location(&self) -> PackLocation {
         PackLocation::S3(self.bucket(self.port).await)
     }
 }
@@ -94,7 +95,7 @@ async fn http(port: u16, head: &str) -> String {
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Answered with this status; never reaches the server.
     Status(u16),
     /// No answer until the client gives up.
@@ -118,14 +119,14 @@ struct Rule {
 }
 
 /// Passes one request per connection on to the server, or does what its rules say.
-pub struct Proxy {
-    pub port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     rules: Arc<Mutex<Vec<Rule>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Proxy {
-    pub async fn start(upstream: u16) -> Self {
+    pub(crate) async fn start(upstream: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let rules = Arc::new(Mutex::new(Vec::new()));
@@ -142,16 +143,16 @@ impl Proxy {
     }
 
     /// The next `count` requests of this method whose target contains `target` meet the fault.
-    pub fn inject(&self, method: &'static str, target: &'static str, fault: Fault, count: u32) {
+    pub(crate) fn inject(&self, method: &'static str, target: &'static str, fault: Fault, count: u32) {
         self.rules.lock().unwrap().push(Rule { method, target, fault, left: count });
     }
 
     /// Faults that were not met.
-    pub fn left(&self) -> u32 {
+    pub(crate) fn left(&self) -> u32 {
         self.rules.lock().unwrap().iter().map(|rule| rule.left).sum()
     }
 
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.rules.lock().unwrap().clear();
     }
 }
@@ -188,7 +189,9 @@ async fn serve(mut client: TcpStream, upstream: u16, rules: &Mutex<Vec<Rule>>) -
     }
     let body_len = head
         .lines()
-        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|len| len.trim().parse().unwrap()))
+        .find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length:").map(|len| len.trim().parse().unwrap())
+        })
         .unwrap_or(0usize);
     while request.len() < head_len + body_len {
         if client.read_buf(&mut request).await? == 0 {

@@ -1,0 +1,126 @@
+//! A pack store alone: snapshots are listed and come back without any database.
+
+use std::io::Read;
+
+use blockstore_engine::archive::{Archive, ArchiveFormat};
+use blockstore_engine::recover::RootFault;
+use blockstore_engine::{
+    EngineOptions, ErrorClass, GroupKey, Keyring, MoveRequest, PackStoreOptions, PayloadStore, RecoverError, Recovery,
+    Root,
+};
+use futures::TryStreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::s3::S3Server;
+use crate::support::*;
+use crate::{directory, encrypted_snapshot, number, packs, small_packs, to_packs};
+
+async fn recover(options: &PackStoreOptions, keys: Keyring) -> (tempfile::TempDir, Recovery) {
+    let scratch = tempfile::tempdir().unwrap();
+    let recovery = Recovery::open(options, keys, &scratch.path().join("index"), quiet()).await.unwrap();
+    (scratch, recovery)
+}
+
+async fn restored(recovery: &Recovery, root: &Root) -> std::collections::BTreeMap<String, (u32, Vec<u8>)> {
+    let target = tempfile::tempdir().unwrap();
+    let dir = target.path().join("out");
+    recovery.snapshot(root.clone()).materialise(&dir, quiet(), CancellationToken::new()).await.unwrap();
+    tree(&dir)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_is_recovered_without_the_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = to_packs(directory(dir.path()));
+    let pack_options = options.packs[0].clone();
+    let keys = Keyring::default();
+    let (group, other) = (GroupKey::generate(), GroupKey::generate());
+    let (key, _) = (keys.insert(&group), keys.insert(&other));
+    let bed = bed_with(EngineOptions { keys: keys.clone(), ..options }).await;
+    let mut random = Random(41);
+    bed.put("db/collection.wt", &[random.bytes(70 << 10), vec![0; 1 << 20], random.bytes(9 << 20)].concat());
+    bed.put("empty", b"");
+    let first = bed.snapshot(None).await;
+    let before = tree(&bed.source());
+    bed.put("db/new", &random.bytes(100_000));
+    let second = bed.snapshot(Some(&first)).await;
+    let third = encrypted_snapshot(&bed, None, key).await;
+    let after = tree(&bed.source());
+    bed.db.drop().await.unwrap();
+
+    let (_scratch, recovery) = recover(&pack_options, keys.clone()).await;
+    assert!(recovery.bad_packs().is_empty());
+    let found: Vec<_> = recovery.roots().await.unwrap().into_iter().map(|one| one.root.unwrap()).collect();
+    assert_eq!(found, [first.clone(), second.clone(), third.clone()]);
+    assert!(restored(&recovery, &first).await == before);
+    assert!(restored(&recovery, &second).await == after);
+    assert!(restored(&recovery, &third).await == after);
+    for format in [ArchiveFormat::Tar, ArchiveFormat::TarZst] {
+        let archive = Archive::plan(recovery.snapshot(third.clone()), format).await.unwrap();
+        let bytes = archive.stream(archive.whole()).map_ok(|bytes| bytes.to_vec()).try_concat().await.unwrap();
+        assert_eq!(Some(bytes.len() as u64), archive.len());
+        let tar = if format == ArchiveFormat::Tar { bytes } else { zstd::decode_all(&bytes[..]).unwrap() };
+        let mut found = 0;
+        for entry in tar::Archive::new(&tar[..]).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().to_str().unwrap().to_owned();
+            if let Some((_, content)) = after.get(&path) {
+                let mut read = Vec::new();
+                entry.read_to_end(&mut read).unwrap();
+                assert!(&read == content, "{path}");
+                found += 1;
+            }
+        }
+        assert_eq!(found, after.len());
+    }
+
+    // Without the key the encrypted one tells that it is there, and no more.
+    let (_scratch, keyless) = recover(&pack_options, Keyring::default()).await;
+    let found = keyless.roots().await.unwrap();
+    assert_eq!((found.len(), found[2].id), (3, third.id));
+    assert_eq!(found[2].root.as_ref().unwrap_err(), &RootFault::NoKey(key));
+    let error = keyless.snapshot(third.clone()).files().await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Operator, "{error}");
+
+    // A pack that lost its end gives what is before the tear; what is lost is said, not made up.
+    let victim = packs(dir.path()).into_iter().max_by_key(|pack| pack.metadata().unwrap().len()).unwrap();
+    let bytes = std::fs::read(&victim).unwrap();
+    std::fs::write(&victim, &bytes[..bytes.len() - 60_000]).unwrap();
+    let (_scratch, torn) = recover(&pack_options, keys).await;
+    assert_eq!(torn.bad_packs().len(), 1);
+    let mut lost = 0;
+    for root in [&first, &second, &third] {
+        let target = tempfile::tempdir().unwrap();
+        let dir = target.path().join("out");
+        let read = torn.snapshot(root.clone()).materialise(&dir, quiet(), CancellationToken::new()).await;
+        if let Err(error) = read {
+            assert_eq!(error.class(), ErrorClass::Corrupt, "{error}");
+            lost += 1;
+        }
+    }
+    assert!(lost > 0, "what lay in the tear belongs to some snapshot");
+    let nothing = small_packs(1, directory(&dir.path().join("nothing")));
+    let error = Recovery::open(&nothing, Keyring::default(), &dir.path().join("x"), quiet()).await.err().unwrap();
+    assert!(matches!(error, RecoverError::NoStore));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_is_recovered_after_payloads_were_moved_there() {
+    let server = S3Server::shared().await;
+    let mut options = to_packs(server.location().await);
+    options.write_to = PayloadStore::Mongo;
+    let pack_options = options.packs[0].clone();
+    let bed = bed_with(options).await;
+    bed.put("file", &Random(42).bytes(6 << 20));
+    let root = bed.snapshot(None).await;
+    let (_scratch, empty) = recover(&pack_options, Keyring::default()).await;
+    assert!(empty.roots().await.unwrap().is_empty());
+    let request = MoveRequest { from: PayloadStore::Mongo, to: PayloadStore::Packs(number(1)) };
+    let moved = bed.store.move_payloads(request, quiet(), CancellationToken::new()).await.unwrap();
+    assert!(moved.is_complete() && moved.blocks == bed.count("blocks").await, "{moved:?}");
+    let source = tree(&bed.source());
+    bed.db.drop().await.unwrap();
+    let (_scratch, recovery) = recover(&pack_options, Keyring::default()).await;
+    assert_eq!(recovery.roots().await.unwrap()[0].root.as_ref().unwrap(), &root);
+    assert!(restored(&recovery, &root).await == source);
+}
