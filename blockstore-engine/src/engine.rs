@@ -13,6 +13,7 @@ use crate::proof::NewBlocksReport;
 use crate::reader::SnapshotReader;
 use crate::root::Root;
 use crate::stats::StoreStats;
+use crate::stops::Stops;
 use crate::store::Store;
 use crate::tree::is_block_size;
 use crate::workers::Workers;
@@ -45,6 +46,15 @@ pub(crate) struct Engine {
     pub(crate) workers: Workers,
     pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) options: EngineOptions,
+    /// See `stops.rs`.
+    pub(crate) stops: Option<Stops>,
+}
+
+impl Engine {
+    /// A step that others can see is about to be, or was, done.
+    pub(crate) async fn stop(&self, step: &'static str) {
+        crate::stops::stop(self.stops.as_ref(), step).await;
+    }
 }
 
 /// A content-addressed store in one MongoDB database. Cheap to clone.
@@ -80,7 +90,16 @@ impl Blockstore {
         let store = Store::new(&db);
         store.prepare().await?;
         let workers = Workers::new(options.workers);
-        Ok(Self { engine: Arc::new(Engine { store, workers, cache, options }) })
+        Ok(Self { engine: Arc::new(Engine { store, workers, cache, options, stops: None }) })
+    }
+
+    /// The same store with a hook between the steps of the protocol: for tests that freeze a participant.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_stops(&self, stops: Stops) -> Self {
+        let Engine { store, workers, cache, options, .. } = &*self.engine;
+        let (store, workers, cache, options) = (store.clone(), workers.clone(), cache.clone(), options.clone());
+        Self { engine: Arc::new(Engine { store, workers, cache, options, stops: Some(stops) }) }
     }
 
     /// Registers a writer: the first step of every snapshot.

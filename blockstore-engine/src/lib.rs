@@ -8,6 +8,7 @@ pub mod archive;
 pub mod cache;
 pub mod engine;
 pub mod error;
+pub mod gc;
 pub mod guards;
 pub mod id;
 pub mod progress;
@@ -21,6 +22,7 @@ pub mod tree;
 pub mod writer;
 
 mod frame;
+mod stops;
 mod store;
 mod txn;
 mod workers;
@@ -28,6 +30,9 @@ mod workers;
 pub use cache::{CacheOptions, CacheStats};
 pub use engine::{Blockstore, EngineOptions};
 pub use error::{ErrorClass, OpenError, ReadError, RegisterError, RootError, StoreFault, WriteError};
+pub use gc::{
+    Account, Amount, CollectError, CollectOptions, CollectPhase, CollectPlan, CollectProgress, CollectReport, OnCollect, SnapshotUsage,
+};
 pub use guards::Guard;
 pub use id::{BadId, BlockId, PayloadAt, RootId};
 pub use progress::{OnProgress, Progress};
@@ -37,5 +42,7 @@ pub use root::{Floor, Pin, Purpose, Root};
 pub use roots::Rule;
 pub use source::{FRAMES_MAX, FrameSource};
 pub use stats::StoreStats;
+#[doc(hidden)]
+pub use stops::Stops;
 pub use tree::{BadTree, Child, FileEntry, Node};
 pub use writer::{CommitRequest, SnapshotWriter, WriterRequest};

@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use fetch::{FETCH_IDS_MAX, Payload};
+pub(crate) use fetch::{FETCH_IDS_MAX, From, Payload, PerBlock, blocks as fetch_blocks};
 pub use leaves::{Leaf, LeafWalk};
 pub use verify::{BAD_BLOCKS_MAX, BadBlock, VerifyReport};
 
@@ -30,7 +30,6 @@ use crate::root::{FORMAT, Root};
 use crate::source::{FRAMES_MAX, FrameSource};
 use crate::tree::{FileEntry, LEVEL_MAX, Node, check_order, decode_page};
 use crate::txn::Causal;
-use fetch::From;
 use memo::Memo;
 
 /// Bytes of one [`SnapshotReader::read`], at most.

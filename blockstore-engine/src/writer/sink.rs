@@ -161,7 +161,9 @@ struct Packed {
 async fn settle(shared: &Arc<Shared>, batch: Vec<Candidate>) -> Result<Vec<BlockId>, WriteError> {
     let ids: Vec<_> = batch.iter().map(|candidate| candidate.id).collect();
     let mut session = shared.causal.session(shared.engine.store.db.client()).await?;
+    shared.engine.stop("writer: before the lookup").await;
     let mut fates = lookup(shared, &mut session, &ids).await?;
+    shared.engine.stop("writer: looked up and claimed").await;
     let missing: Vec<_> = batch
         .into_iter()
         .filter_map(|candidate| match fates.remove(&candidate.id)? {
@@ -173,8 +175,10 @@ async fn settle(shared: &Arc<Shared>, batch: Vec<Candidate>) -> Result<Vec<Block
     if !missing.is_empty() {
         let mut packed = pack(shared, missing).await?;
         insert_payloads(shared, &mut session, &mut packed).await?;
+        shared.engine.stop("writer: payloads inserted").await;
         index(shared, &mut session, packed).await?;
     }
+    shared.engine.stop("writer: indexed").await;
     shared.causal.note(&session);
     remember(shared, &ids, Vec::new()).await?;
     Ok(ids)
@@ -234,6 +238,7 @@ async fn fates(
         if unclaimed.is_empty() {
             return Ok(fates);
         }
+        shared.engine.stop("writer: rows read").await;
         // The answer is only a count: when it is short, the next round reads them again.
         if claim(shared, session, &unclaimed).await? == unclaimed.len() as u64 {
             for id in unclaimed {
