@@ -15,6 +15,7 @@ use crate::proof::NewBlocksReport;
 use crate::reader::SnapshotReader;
 use crate::root::Root;
 use crate::stats::StoreStats;
+use crate::stops::Stops;
 use crate::store::Store;
 use crate::tree::is_block_size;
 use crate::workers::Workers;
@@ -58,10 +59,19 @@ impl Default for EngineOptions {
 
 pub(crate) struct Engine {
     pub(crate) store: Store,
-    pub(crate) payloads: Payloads,
+    pub(crate) payloads: Arc<Payloads>,
     pub(crate) workers: Workers,
     pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) options: EngineOptions,
+    /// See `stops.rs`.
+    pub(crate) stops: Option<Stops>,
+}
+
+impl Engine {
+    /// A step that others can see is about to be, or was, done.
+    pub(crate) async fn stop(&self, step: &'static str) {
+        crate::stops::stop(self.stops.as_ref(), step).await;
+    }
 }
 
 /// A content-addressed store in one MongoDB database. Cheap to clone.
@@ -99,7 +109,17 @@ impl Blockstore {
         store.prepare().await?;
         let payloads = Payloads::open(&store, &options.packs, options.write_to).await?;
         let workers = Workers::new(options.workers);
-        Ok(Self { engine: Arc::new(Engine { store, payloads, workers, cache, options }) })
+        Ok(Self { engine: Arc::new(Engine { store, payloads: Arc::new(payloads), workers, cache, options, stops: None }) })
+    }
+
+    /// The same store with a hook between the steps of the protocol: for tests that freeze a participant.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_stops(&self, stops: Stops) -> Self {
+        let Engine { store, payloads, workers, cache, options, .. } = &*self.engine;
+        let (store, payloads, workers) = (store.clone(), payloads.clone(), workers.clone());
+        let (cache, options) = (cache.clone(), options.clone());
+        Self { engine: Arc::new(Engine { store, payloads, workers, cache, options, stops: Some(stops) }) }
     }
 
     /// Registers a writer: the first step of every snapshot.

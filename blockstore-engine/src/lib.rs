@@ -8,6 +8,7 @@ pub mod archive;
 pub mod cache;
 pub mod engine;
 pub mod error;
+pub mod gc;
 pub mod guards;
 pub mod id;
 pub mod keys;
@@ -24,6 +25,7 @@ pub mod tree;
 pub mod writer;
 
 mod frame;
+mod stops;
 mod store;
 mod txn;
 mod workers;
@@ -32,6 +34,9 @@ pub use cache::{CacheOptions, CacheStats};
 pub use engine::{Blockstore, EngineOptions};
 pub use error::{
     ErrorClass, OpenError, PackFault, PayloadError, ReadError, RegisterError, RootError, StoreFault, WriteError,
+};
+pub use gc::{
+    Account, Amount, CollectError, CollectOptions, CollectPhase, CollectPlan, CollectProgress, CollectReport, OnCollect, SnapshotUsage,
 };
 pub use guards::Guard;
 pub use id::{BadId, BlockId, PayloadAt, Place, RootId, StoreNumber};
@@ -48,5 +53,7 @@ pub use root::{Floor, Pin, Purpose, Root};
 pub use roots::Rule;
 pub use source::{FRAMES_MAX, FrameSource};
 pub use stats::StoreStats;
+#[doc(hidden)]
+pub use stops::Stops;
 pub use tree::{BadTree, Child, FileEntry, Node};
 pub use writer::{CommitRequest, SnapshotWriter, WriterRequest};

@@ -5,6 +5,7 @@ use futures::TryStreamExt;
 
 use crate::engine::Engine;
 use crate::error::StoreFault;
+use crate::store::Store;
 use crate::txn::retrying;
 
 /// Up to this many blocks are counted exactly (about a second); beyond, a sample is scaled.
@@ -48,12 +49,7 @@ pub(crate) async fn stats(engine: &Engine) -> Result<StoreStats, StoreFault> {
         }
         u64::try_from(u128::from(sum) * u128::from(estimate) / u128::from(count)).unwrap_or(u64::MAX)
     };
-    let storage = doc! { "$collStats": { "storageStats": {} } };
-    let storage: Vec<Document> = retrying!("reading collection statistics", async {
-        store.payloads.aggregate([storage.clone()]).await?.try_collect().await
-    })?;
-    let storage: Vec<&Document> = storage.iter().filter_map(|one| one.get_document("storageStats").ok()).collect();
-    let total = |read: &dyn Fn(&Document) -> u64| storage.iter().map(|one| read(one)).sum();
+    let disk = disk(store).await?;
     let roots = retrying!("counting roots", store.roots.count_documents(doc! {}))?;
     let writers = retrying!("counting writers", store.writers.count_documents(doc! {}))?;
     Ok(StoreStats {
@@ -61,18 +57,40 @@ pub(crate) async fn stats(engine: &Engine) -> Result<StoreStats, StoreFault> {
         raw_bytes: scale(number("raw")),
         stored_bytes: scale(number("stored")),
         exact,
-        disk_bytes: total(&|one| self::number(one, "totalSize")),
-        reusable_bytes: total(&|one| {
-            let manager = one.get_document("wiredTiger").and_then(|engine| engine.get_document("block-manager"));
-            manager.map_or(0, |manager| self::number(manager, "file bytes available for reuse"))
-        }),
+        disk_bytes: disk.total,
+        reusable_bytes: disk.reusable,
         roots,
         writers,
     })
 }
 
+/// Bytes of the payloads' files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Disk {
+    /// On disk, indexes included.
+    pub(crate) total: u64,
+    /// Of those free for reuse.
+    pub(crate) reusable: u64,
+}
+
+pub(crate) async fn disk(store: &Store) -> Result<Disk, StoreFault> {
+    let storage = doc! { "$collStats": { "storageStats": {} } };
+    let storage: Vec<Document> = retrying!("reading collection statistics", async {
+        store.payloads.aggregate([storage.clone()]).await?.try_collect().await
+    })?;
+    let storage: Vec<&Document> = storage.iter().filter_map(|one| one.get_document("storageStats").ok()).collect();
+    let total = |read: &dyn Fn(&Document) -> u64| storage.iter().map(|one| read(one)).sum();
+    Ok(Disk {
+        total: total(&|one| number(one, "totalSize")),
+        reusable: total(&|one| {
+            let manager = one.get_document("wiredTiger").and_then(|engine| engine.get_document("block-manager"));
+            manager.map_or(0, |manager| number(manager, "file bytes available for reuse"))
+        }),
+    })
+}
+
 /// The server answers with whatever number type fits.
-fn number(document: &Document, field: &str) -> u64 {
+pub(crate) fn number(document: &Document, field: &str) -> u64 {
     match document.get(field) {
         Some(bson::Bson::Int32(n)) => u64::try_from(*n).unwrap_or(0),
         Some(bson::Bson::Int64(n)) => u64::try_from(*n).unwrap_or(0),

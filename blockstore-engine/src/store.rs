@@ -35,6 +35,8 @@ pub(crate) struct Store {
     pub(crate) guards: Collection<Document>,
     pub(crate) gc: Collection<Document>,
     pub(crate) pack_stores: Collection<Document>,
+    pub(crate) usage: Collection<Document>,
+    pub(crate) checks: Collection<Document>,
 }
 
 /// A row of `blocks`.
@@ -78,6 +80,15 @@ impl BlockRow {
         Some((id, row))
     }
 
+    /// A row, decodable or not; `None` when not even its id is there.
+    pub(crate) fn decode_any(raw: &RawDocument) -> Option<(BlockId, Row)> {
+        if let Some((id, row)) = Self::decode(raw) {
+            return Some((id, Row::Good(row)));
+        }
+        let id = BlockId::from_slice(raw.get_binary("_id").ok()?.bytes)?;
+        Some((id, Row::Broken { quarantined: matches!(raw.get("q"), Ok(Some(_))) }))
+    }
+
     /// The document that indexes a block.
     pub(crate) fn encode(&self, id: BlockId) -> RawDocumentBuf {
         let signed = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
@@ -112,12 +123,17 @@ impl Store {
             guards: plain("guards"),
             gc: plain("gc"),
             pack_stores: plain("packStores"),
+            usage: plain("usage"),
+            checks: plain("checks"),
         }
     }
 
     /// Creates collections, indexes and the documents of `gc`; two may do so at once.
     pub(crate) async fn prepare(&self) -> Result<(), OpenError> {
-        for name in ["blocks", "payloads", "roots", "writers", "layouts", "guards", "gc", "packStores"] {
+        let names = [
+            "blocks", "payloads", "roots", "writers", "layouts", "guards", "gc", "packStores", "usage", "checks",
+        ];
+        for name in names {
             let create = || {
                 let action = self.db.create_collection(name).write_concern(durable());
                 match name {
@@ -178,12 +194,7 @@ impl Store {
             let mut found = HashMap::with_capacity(ids.len());
             let mut cursor = self.blocks.find(filter.clone()).session(&mut *session).await?;
             while cursor.advance(&mut *session).await? {
-                let raw = cursor.current();
-                if let Some((id, row)) = BlockRow::decode(raw) {
-                    found.insert(id, Row::Good(row));
-                } else if let Some(id) = raw.get_binary("_id").ok().and_then(|id| BlockId::from_slice(id.bytes)) {
-                    found.insert(id, Row::Broken { quarantined: matches!(raw.get("q"), Ok(Some(_))) });
-                }
+                found.extend(BlockRow::decode_any(cursor.current()));
             }
             Ok(found)
         })

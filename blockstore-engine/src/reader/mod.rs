@@ -19,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use fetch::{FETCH_IDS_MAX, Stored, check};
+pub(crate) use fetch::{FETCH_IDS_MAX, From, PerBlock, Stored, blocks as fetch_blocks, check};
 pub use leaves::{Leaf, LeafWalk};
 pub(crate) use materialise::materialise;
 pub(crate) use memo::Memo;
@@ -35,7 +35,6 @@ use crate::source::{FRAMES_MAX, FrameSource};
 use crate::tree::{FileEntry, Node};
 use crate::txn::Causal;
 use crate::workers::Workers;
-use fetch::From;
 
 /// Bytes of one [`SnapshotReader::read`], at most.
 pub const READ_BYTES_MAX: u64 = 64 << 20;

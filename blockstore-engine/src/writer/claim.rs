@@ -85,6 +85,7 @@ pub(super) async fn fates(
         if unclaimed.is_empty() {
             return Ok(fates);
         }
+        shared.engine.stop("writer: rows read").await;
         // The answer is only a count: when it is short, the next round reads them again.
         if claim(shared, session, &unclaimed).await? == unclaimed.len() as u64 {
             for id in unclaimed {

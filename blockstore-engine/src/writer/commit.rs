@@ -84,6 +84,7 @@ pub(super) async fn commit(writer: &mut SnapshotWriter, request: CommitRequest) 
     let store = &shared.engine.store;
     let mut session = shared.causal.session(store.db.client()).await?;
     let session = &mut session;
+    shared.engine.stop("writer: before the commit").await;
     let is_pinned = !root.pins.is_empty();
     if is_pinned {
         ensure_guard(store, &root.job).await?;
@@ -113,6 +114,7 @@ pub(super) async fn commit(writer: &mut SnapshotWriter, request: CommitRequest) 
         }
         Err(error) => return Err(error),
     }
+    shared.engine.stop("writer: committed").await;
     writer.state = State::Committed;
     writer.beat.abort();
     crate::payload::mirror::mirror_one(&shared.engine, &root).await;

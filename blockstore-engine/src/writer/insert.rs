@@ -160,6 +160,7 @@ impl OpenPack {
         let path = builder.id().path();
         let sealed = shared.engine.workers.run(move || builder.finish());
         store.put(&path, sealed.await.map_err(|_| broken())?).await?;
+        shared.engine.stop("writer: payloads inserted").await;
         let ids: Vec<_> = placed.iter().map(|one| one.id).collect();
         let mut session = shared.causal.session(shared.engine.store.db.client()).await?;
         while !placed.is_empty() {
@@ -167,6 +168,7 @@ impl OpenPack {
             index(shared, &mut session, placed).await?;
             placed = rest;
         }
+        shared.engine.stop("writer: indexed").await;
         shared.causal.note(&session);
         remember(shared, &ids, Vec::new()).await?;
         Ok(ids)

@@ -43,6 +43,7 @@ pub(super) async fn register(
     ensure_guard(&store, &request.job).await?;
     let id = RootId::random();
     let mut epoch = store.epoch(session).await?;
+    engine.stop("writer: epoch read").await;
     transaction!(&mut *session, "registering a writer", RegisterError, {
         let guard = touch_guard(&store, session, &request.job).await?;
         if request.job_epoch < guard.epoch {
@@ -67,8 +68,10 @@ pub(super) async fn register(
         store.writers.insert_one(registration).session(&mut *session).await?;
         Ok(())
     })?;
+    engine.stop("writer: registered").await;
     loop {
         let now = store.epoch(session).await?;
+        engine.stop("writer: epoch read again").await;
         if now <= epoch {
             break;
         }
@@ -82,6 +85,7 @@ pub(super) async fn register(
         }
         epoch = now;
     }
+    engine.stop("writer: epoch settled").await;
     let parent = match request.parent {
         None => None,
         Some(parent) => match read_root(&engine, session, parent).await? {
@@ -92,6 +96,7 @@ pub(super) async fn register(
             }
         },
     };
+    engine.stop("writer: parent read again").await;
     let quarantined = Arc::new(quarantined(&engine, session).await?);
     causal.note(session);
     let shared = Shared {
@@ -150,6 +155,7 @@ pub(super) async fn unregister(engine: &Engine, id: RootId) -> Result<bool, Stor
 pub(super) async fn keep_beating(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(BEAT_EVERY).await;
+        shared.engine.stop("writer: beat").await;
         let beat = shared
             .engine
             .store

@@ -209,7 +209,9 @@ impl Sink {
 async fn settle(shared: &Arc<Shared>, batch: Vec<Candidate>) -> Result<Settled, WriteError> {
     let mut ids: Vec<_> = batch.iter().map(|candidate| candidate.id).collect();
     let mut session = shared.causal.session(shared.engine.store.db.client()).await?;
+    shared.engine.stop("writer: before the lookup").await;
     let mut fates = lookup(shared, &mut session, &ids).await?;
+    shared.engine.stop("writer: looked up and claimed").await;
     let missing: Vec<_> = batch
         .into_iter()
         .filter_map(|candidate| match fates.remove(&candidate.id)? {
@@ -224,12 +226,14 @@ async fn settle(shared: &Arc<Shared>, batch: Vec<Candidate>) -> Result<Settled, 
         let packed = pack(shared, missing).await?;
         if shared.engine.payloads.write_to == PayloadStore::Mongo {
             let placed = insert_documents(shared, &mut session, packed).await?;
+            shared.engine.stop("writer: payloads inserted").await;
             index(shared, &mut session, placed).await?;
         } else {
             ids.retain(|id| !open.contains(id));
             settled.packed = packed;
         }
     }
+    shared.engine.stop("writer: indexed").await;
     shared.causal.note(&session);
     remember(shared, &ids, Vec::new()).await?;
     settled.ids = ids;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::time::Duration;
 
 use blockstore_engine::{
-    Blockstore, CommitRequest, EngineOptions, Floor, Progress, Purpose, Root, RootId, SnapshotWriter, WriterRequest,
+    Blockstore, CollectError, CollectOptions, CollectReport, CommitRequest, EngineOptions, Floor, Progress, Purpose, Root, RootId, SnapshotWriter, WriterRequest,
 };
 use holdfast_mongod::{Mongod, MongodOptions, free_port, start_embedded};
 use mongodb::{Client, Database};
@@ -130,6 +131,45 @@ impl Bed {
 
     pub async fn count(&self, collection: &str) -> u64 {
         self.db.collection::<mongodb::bson::Document>(collection).count_documents(mongodb::bson::doc! {}).await.unwrap()
+    }
+}
+
+/// Options under which tests need not wait.
+pub fn eager() -> CollectOptions {
+    CollectOptions {
+        grace: Duration::ZERO,
+        expire_after: Duration::from_secs(20),
+        take_over_after: Duration::from_secs(6),
+        give_way: 0,
+        ..CollectOptions::default()
+    }
+}
+
+impl Bed {
+    pub async fn try_collect(&self, options: &CollectOptions) -> Result<CollectReport, CollectError> {
+        self.store.collect(options, Arc::new(|_| {}), CancellationToken::new()).await
+    }
+
+    pub async fn collect(&self) -> CollectReport {
+        self.try_collect(&eager()).await.unwrap()
+    }
+
+    /// With nobody registered: every snapshot is whole, a run leaves exactly what they reach, and counts it right.
+    pub async fn check_all(&self) {
+        for root in self.store.all_roots().await.unwrap() {
+            let report = self.store.reader(root.clone()).verify(quiet()).await.unwrap();
+            assert!(report.is_good(), "snapshot {}: {report:?}", root.id);
+        }
+        let report = self.collect().await;
+        assert_eq!(report.payloads_missing, 0);
+        let account = report.account.unwrap();
+        let stats = self.store.stats().await.unwrap();
+        assert_eq!(account.live.blocks, stats.blocks, "garbage is left");
+        assert_eq!(account.live.stored_bytes, stats.stored_bytes);
+        assert_eq!(self.count("payloads").await, stats.blocks, "payloads without blocks are left");
+        for root in self.store.all_roots().await.unwrap() {
+            assert!(self.store.reader(root).verify(quiet()).await.unwrap().is_good());
+        }
     }
 }
 
