@@ -58,7 +58,7 @@ impl Default for EngineOptions {
 
 pub(crate) struct Engine {
     pub(crate) store: Store,
-    pub(crate) payloads: Payloads,
+    pub(crate) payloads: Arc<Payloads>,
     pub(crate) workers: Workers,
     pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) options: EngineOptions,
@@ -97,7 +97,7 @@ impl Blockstore {
         };
         let store = Store::new(&db);
         store.prepare().await?;
-        let payloads = Payloads::open(&store, &options.packs, options.write_to).await?;
+        let payloads = Arc::new(Payloads::open(&store, &options.packs, options.write_to).await?);
         let workers = Workers::new(options.workers);
         Ok(Self { engine: Arc::new(Engine { store, payloads, workers, cache, options }) })
     }
