@@ -107,7 +107,7 @@ impl Blockstore {
         };
         let store = Store::new(&db);
         store.prepare().await?;
-        let payloads = Payloads::open(&store, &options.packs, options.write_to).await?;
+        let payloads = Arc::new(Payloads::open(&store, &options.packs, options.write_to).await?);
         let workers = Workers::new(options.workers);
         Ok(Self { engine: Arc::new(Engine { store, payloads: Arc::new(payloads), workers, cache, options, stops: None }) })
     }

@@ -58,6 +58,9 @@ pub(crate) struct Payloads {
 /// Payloads by their place. What is not there is not in the answer.
 pub(crate) type Found = HashMap<PayloadAt, Result<Sealed, &'static str>>;
 
+/// A record to read: its place, its offset in the pack, the length of its frame.
+type Wanted = (PayloadAt, u32, u32);
+
 impl Payloads {
     /// Sets the stores up and makes sure that they are the ones that the database knows.
     pub(crate) async fn open(
@@ -98,7 +101,7 @@ impl Payloads {
     ) -> Result<Found, ReadError> {
         let mut found = Found::with_capacity(places.len());
         let mut documents = Vec::new();
-        let mut in_packs: HashMap<(StoreNumber, PackId), Vec<(PayloadAt, u32, u32)>> = HashMap::new();
+        let mut in_packs: HashMap<(StoreNumber, PackId), Vec<Wanted>> = HashMap::new();
         for (at, (_, row)) in places {
             match at.place() {
                 Place::Database => documents.push(at.to_bson()),
