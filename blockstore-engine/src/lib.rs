@@ -19,6 +19,7 @@ pub mod roots;
 pub mod source;
 pub mod stats;
 pub mod tree;
+pub mod verify;
 pub mod writer;
 
 mod frame;
@@ -45,4 +46,7 @@ pub use stats::StoreStats;
 #[doc(hidden)]
 pub use stops::Stops;
 pub use tree::{BadTree, Child, FileEntry, Node};
+pub use verify::{
+    NamedBlock, OnVerify, RepairReport, RepairSource, RollingOptions, RollingReport, SnapshotCheck, VerifyError, VerifyProgress,
+};
 pub use writer::{CommitRequest, SnapshotWriter, WriterRequest};
