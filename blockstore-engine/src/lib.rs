@@ -22,6 +22,7 @@ pub mod roots;
 pub mod source;
 pub mod stats;
 pub mod tree;
+pub mod verify;
 pub mod writer;
 
 mod frame;
@@ -56,4 +57,7 @@ pub use stats::StoreStats;
 #[doc(hidden)]
 pub use stops::Stops;
 pub use tree::{BadTree, Child, FileEntry, Node};
+pub use verify::{
+    NamedBlock, OnVerify, RepairReport, RepairSource, RollingOptions, RollingReport, SnapshotCheck, VerifyError, VerifyProgress,
+};
 pub use writer::{CommitRequest, SnapshotWriter, WriterRequest};

@@ -229,7 +229,8 @@ impl Store {
         .map(|_| ())
     }
 
-    /// Marks blocks as bad: writers will count them as missing and store them anew.
+    /// Marks blocks as bad: writers will count them as missing and store them anew. One without a row gets one that says just that, so that
+    /// nobody inherits it from a parent; it goes with the snapshots that need it.
     pub(crate) async fn quarantine(&self, ids: &[BlockId]) -> Result<u64, StoreFault> {
         let mut marked = 0;
         for ids in ids.chunks(LOOKUP_IDS_MAX) {
@@ -237,6 +238,20 @@ impl Store {
             let update = doc! { "$set": { "q": DateTime::now() } };
             marked += retrying!("marking bad blocks", self.blocks.update_many(filter.clone(), update.clone()))?
                 .modified_count;
+            let mut session = crate::txn::Causal::default().session(self.db.client()).await?;
+            let found = self.rows(&mut session, ids).await?;
+            for id in ids.iter().filter(|id| !found.contains_key(id)) {
+                let mut raw = RawDocumentBuf::new();
+                raw.append(bson::cstr!("_id"), id.to_bson());
+                raw.append(bson::cstr!("q"), DateTime::now());
+                marked += retrying!("marking missing blocks", async {
+                    match self.blocks.insert_one(&raw).await {
+                        // Stored by a writer meanwhile.
+                        Err(error) if is_duplicate(&error) => Ok(0),
+                        other => other.map(|_| 1),
+                    }
+                })?;
+            }
         }
         Ok(marked)
     }

@@ -6,7 +6,7 @@
 //! Invariants: when it returns `Ok`, every block, node and page below every root that was given and whose prefix lies in the range of the marks
 //! is marked. What cannot be read makes it fail, because what lies below is not known; tolerant walks (that only name) go on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -70,7 +70,16 @@ impl<'a> Walk<'a> {
 
     /// Marks everything in a part of the id space that begins at `from`; how far it reaches the marks say.
     pub(crate) async fn all(&mut self, from: u64, bytes: usize) -> Result<Marks, CollectError> {
-        let mut marks = Marks::new(from, bytes);
+        self.fill(Marks::new(from, bytes)).await
+    }
+
+    /// The sets of snapshots that need these ids; nothing for an id that none needs.
+    pub(crate) async fn find(&mut self, ids: &HashSet<BlockId>) -> Result<HashMap<BlockId, u32>, CollectError> {
+        let marks = self.fill(Marks::only(ids)).await?;
+        Ok(ids.iter().filter_map(|id| Some((*id, marks.get(*id)?))).collect())
+    }
+
+    async fn fill(&mut self, mut marks: Marks) -> Result<Marks, CollectError> {
         let mut nodes_from = 0u64;
         loop {
             let (nodes, nodes_to) = self.above_blocks(nodes_from, &mut marks).await?;

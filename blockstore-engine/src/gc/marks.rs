@@ -4,13 +4,15 @@
 //! their first 8 bytes alone: two ids that share them count as one, which only ever keeps garbage. When there are too many, the range is cut
 //! in half from above: whoever marks comes back for the rest. Filled by `mark.rs`, read by `delete.rs`.
 
+use std::collections::HashSet;
+
 use super::classes::Classes;
 use crate::id::BlockId;
 
 /// Bytes of one mark in memory.
 const MARK_BYTES: usize = 16;
 /// Marks in one part, at least.
-const MARKS_MIN: usize = 1 << 10;
+const MARKS_MIN: usize = 64;
 /// End of the id space, exclusive.
 pub(crate) const END: u128 = 1 << 64;
 
@@ -35,18 +37,36 @@ pub(crate) struct Marks {
     /// Sorted and unique up to `sorted`.
     marks: Vec<(u64, u32)>,
     max: usize,
+    /// Nothing else is marked.
+    only: Option<HashSet<u64>>,
 }
 
 impl Marks {
     /// From this prefix on, in at most `bytes` of memory.
     pub(crate) fn new(from: u64, bytes: usize) -> Self {
-        Self { from, to: END, marks: Vec::new(), max: (bytes / MARK_BYTES).max(MARKS_MIN) }
+        Self { from, to: END, marks: Vec::new(), max: (bytes / MARK_BYTES).max(MARKS_MIN), only: None }
+    }
+
+    /// These ids alone, wherever they are.
+    pub(crate) fn only(ids: &HashSet<BlockId>) -> Self {
+        let only = Some(ids.iter().copied().map(prefix).collect());
+        Self { from: 0, to: END, marks: Vec::new(), max: usize::MAX, only }
     }
 
     pub(crate) fn push(&mut self, id: BlockId, class: u32, classes: &mut Classes) {
         let prefix = prefix(id);
         if prefix < self.from || u128::from(prefix) >= self.to {
             return;
+        }
+        if let Some(only) = &self.only {
+            if !only.contains(&prefix) {
+                return;
+            }
+            // Few ids, maybe met often: joined at once.
+            if let Some(known) = self.marks.iter_mut().find(|known| known.0 == prefix) {
+                known.1 = classes.union(known.1, class);
+                return;
+            }
         }
         self.marks.push((prefix, class));
         if self.marks.len() >= self.max {
@@ -101,7 +121,7 @@ mod tests {
         let both = classes.union(one, two);
         let (mut from, mut parts, mut found) = (0, 0, 0);
         loop {
-            let mut marks = Marks::new(from, MARKS_MIN * MARK_BYTES * 4);
+            let mut marks = Marks::new(from, 4096 * MARK_BYTES);
             for (n, id) in ids.iter().enumerate() {
                 marks.push(*id, one, &mut classes);
                 if n % 3 == 0 {
@@ -109,7 +129,7 @@ mod tests {
                 }
             }
             marks.settle(&mut classes);
-            assert!(marks.len() <= MARKS_MIN * 4);
+            assert!(marks.len() <= 4096);
             let (start, end) = marks.range();
             assert_eq!(start, from);
             for (n, id) in ids.iter().enumerate() {

@@ -33,12 +33,13 @@ use crate::stats::disk;
 use crate::store::Row;
 use crate::txn::Causal;
 use account::Tally;
-pub(crate) use classes::Classes;
+pub(crate) use classes::{Classes, OVERFLOW};
 use delete::Doomed;
 use lease::{Lease, RunState};
 pub(crate) use mark::{MarkRoot, Walk};
 use marks::Marks;
-use scan::{Pace, RowScan, permille};
+use scan::permille;
+pub(crate) use scan::{Pace, RowScan};
 use writers::{Found, Watch, Writer, roots_and_writers};
 
 /// Collecting, dry runs, accounts.
@@ -109,7 +110,7 @@ pub struct CollectOptions {
     pub expire_after: Duration,
     /// The lease of another run whose beat stood still for this long is taken over. Default 30 s.
     pub take_over_after: Duration,
-    /// Memory for marks in bytes, 16 a block: more blocks are marked in several passes. Default 128 MiB. At least 16 KiB.
+    /// Memory for marks in bytes, 16 a block: more blocks are marked in several passes. Default 128 MiB. At least 1 KiB.
     pub mark_bytes: usize,
     /// While writers are registered, a run pauses after each step for this many times the step's time (at most 2 s). 0: never. Default 3.
     pub give_way: u32,
@@ -371,6 +372,13 @@ fn mark_roots(roots: &[Found], index: impl Fn(u32, &Found) -> u32) -> Result<Vec
         marked.push(MarkRoot { id: root.id, tree: root.tree, index: index(at, root) });
     }
     Ok(marked)
+}
+
+/// Roots whose blocks can be told by their trees: those that fit their seals, each with its index.
+pub(crate) async fn roots_to_name(engine: &Arc<Engine>, causal: &Causal) -> Result<Vec<MarkRoot>, CollectError> {
+    let (mut roots, _) = roots_and_writers(engine, causal).await?;
+    roots.retain(|root| root.is_sealed);
+    mark_roots(&roots, |index, _| index)
 }
 
 /// One run, or one count.

@@ -1,6 +1,7 @@
 //! Sweeping payloads that no block names: what aborted writers, lost races and killed runs left.
 //!
-//! Invariants: a payload is swept only once the registration in its place is gone (then nobody can index it any more: indexing touches the
+//! Invariants: a payload is swept only once it was seen, then the registration in its place was found gone (in this order: a registration comes
+//! before its payloads, so that one which is not there after a payload was seen never comes again; then nobody can index it any more: indexing touches the
 //! registration) and the row of its block, read after that, names another place or is not there. A payload that does not say its block stays. Which registrations need a look is found by
 //! counting, so that whole payloads are read of those alone that have orphans.
 

@@ -244,6 +244,14 @@ impl SnapshotWriter {
         Ok(report)
     }
 
+    /// Stores single blocks outside of any file, and waits until they are: how a repair puts content back. (id, raw, whether it is a node)
+    pub(crate) async fn put_blocks(&mut self, blocks: Vec<(BlockId, Bytes, bool)>) -> Result<(), WriteError> {
+        for (id, raw, is_node) in blocks {
+            self.sink.push(Candidate { id, raw, is_node }).await?;
+        }
+        self.sink.flush().await
+    }
+
     /// Gives up: deletes the registration. What was stored is garbage.
     ///
     /// # Errors
