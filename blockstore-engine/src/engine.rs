@@ -109,7 +109,7 @@ impl Blockstore {
         store.prepare().await?;
         let payloads = Arc::new(Payloads::open(&store, &options.packs, options.write_to).await?);
         let workers = Workers::new(options.workers);
-        Ok(Self { engine: Arc::new(Engine { store, payloads: Arc::new(payloads), workers, cache, options, stops: None }) })
+        Ok(Self { engine: Arc::new(Engine { store, payloads, workers, cache, options, stops: None }) })
     }
 
     /// The same store with a hook between the steps of the protocol: for tests that freeze a participant.

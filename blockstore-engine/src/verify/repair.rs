@@ -4,6 +4,7 @@
 //! under a new place by compare-and-set, and the old payload goes last. Blocks for which nothing is found stay quarantined, so that the
 //! next writer that meets the same content repairs them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io;
@@ -21,12 +22,13 @@ use crate::cache::Shelf;
 use crate::engine::Blockstore;
 use crate::error::{ReadError, StoreFault};
 use crate::frame::{Opener, is_zero};
-use crate::id::{BlockId, RootId};
+use crate::id::{BlockHasher, BlockId, RootId};
+use crate::keys::KeyId;
 use crate::root::Root;
 use crate::store::{LOOKUP_IDS_MAX, Row};
 use crate::tree::{Child, FANOUT, Node};
 use crate::txn::{Causal, retrying};
-use crate::writer::WriterRequest;
+use crate::writer::{SnapshotWriter, WriterRequest};
 
 /// The job under which repairs register.
 const REPAIR_JOB: &str = "blockstore repair";
@@ -85,37 +87,41 @@ impl Blockstore {
         let mut report = RepairReport { bad: bad.len() as u64, ..RepairReport::default() };
         let mut left: HashSet<BlockId> = bad.iter().copied().collect();
         if !left.is_empty() {
-            let request = WriterRequest { job: REPAIR_JOB.into(), job_epoch: 0, parent: None };
-            let mut writer = self.register(request).await?;
+            // One for each key: blocks are stored again under the key that they were stored under.
+            let mut writers = Writers::default();
             let stored = async {
                 for ids in bad.chunks(STORE_AT_ONCE) {
                     let found = self.from_cache(ids).await?;
                     report.from_cache += found.len() as u64;
                     left.retain(|id| !found.iter().any(|(found, ..)| found == id));
-                    writer.put_blocks(found).await?;
+                    // The cache holds no block of a group that encrypts.
+                    if !found.is_empty() {
+                        writers.of(self, None).await?.put_blocks(found).await?;
+                    }
                 }
                 if let Some(source) = source.filter(|_| !left.is_empty()) {
                     let named = snapshots_of(engine, &left, &cancel).await?;
                     for (root, wanted) in self.newest_of(&named.needs).await? {
+                        // Without the key nothing can be compared with an id; the blocks stay quarantined.
+                        let Some(hasher) = self.hasher_of(&root) else { continue };
                         for (id, place) in places(engine, &root, &wanted).await? {
                             if cancel.is_cancelled() {
                                 return Err(VerifyError::Cancelled);
                             }
                             let source = source.clone();
                             let is_node = place.level > 0;
-                            let read = engine.workers.run(move || rebuild(&source, id, &place)).await;
+                            let read = engine.workers.run(move || rebuild(&source, hasher, id, &place)).await;
                             let read = read.map_err(|_| ReadError::Internal("a worker thread ended early"))?;
                             let Some(raw) = read else { continue };
                             report.from_source += u64::from(left.remove(&id));
-                            writer.put_blocks(vec![(id, raw, is_node)]).await?;
+                            writers.of(self, root.key).await?.put_blocks(vec![(id, raw, is_node)]).await?;
                         }
                     }
                 }
                 Ok(())
             };
             let stored: Result<(), VerifyError> = stored.await;
-            writer.abandon().await?;
-            stored?;
+            writers.end(stored).await?;
         }
         // What the index says now, a writer may have repaired some meanwhile.
         let still: HashSet<BlockId> = self.quarantined_blocks().await?.into_iter().collect();
@@ -133,6 +139,14 @@ impl Blockstore {
         report.left = still.into_iter().collect();
         report.left.sort();
         Ok(report)
+    }
+
+    /// What gives blocks of this snapshot their ids; `None` without its key.
+    fn hasher_of(&self, root: &Root) -> Option<BlockHasher> {
+        match root.key {
+            None => Some(BlockHasher::PLAIN),
+            Some(key) => self.engine.options.keys.get(key).map(|keys| keys.hasher()),
+        }
     }
 
     /// Ids that are quarantined now.
@@ -203,17 +217,45 @@ impl Blockstore {
     }
 }
 
+/// The registrations of one call, made when they are needed.
+#[derive(Default)]
+struct Writers(HashMap<Option<KeyId>, SnapshotWriter>);
+
+impl Writers {
+    async fn of(&mut self, store: &Blockstore, key: Option<KeyId>) -> Result<&mut SnapshotWriter, VerifyError> {
+        match self.0.entry(key) {
+            Entry::Occupied(writer) => Ok(writer.into_mut()),
+            Entry::Vacant(slot) => {
+                let request = WriterRequest { job: REPAIR_JOB.into(), job_epoch: 0, parent: None, key };
+                Ok(slot.insert(store.register(request).await?))
+            }
+        }
+    }
+
+    /// Stores what was put, unless something failed before; the registrations go.
+    async fn end(self, stored: Result<(), VerifyError>) -> Result<(), VerifyError> {
+        let mut ended = stored;
+        for mut writer in self.0.into_values() {
+            if ended.is_ok() {
+                ended = writer.flush().await.map_err(Into::into);
+            }
+            writer.abandon().await?;
+        }
+        ended
+    }
+}
+
 /// A block's content, or a node built from the content below it, if it hashes to the id.
-fn rebuild(source: &RepairSource, id: BlockId, place: &Place) -> Option<Bytes> {
+fn rebuild(source: &RepairSource, hasher: BlockHasher, id: BlockId, place: &Place) -> Option<Bytes> {
     let raw = if place.level == 0 {
         source(&place.path, place.offset, usize::try_from(place.len).ok()?).ok()?
     } else {
-        rebuild_node(source, place)?
+        rebuild_node(source, hasher, place)?
     };
-    (BlockId::of(&raw) == id).then(|| raw.into())
+    (hasher.id(&raw) == id).then(|| raw.into())
 }
 
-fn rebuild_node(source: &RepairSource, place: &Place) -> Option<Vec<u8>> {
+fn rebuild_node(source: &RepairSource, hasher: BlockHasher, place: &Place) -> Option<Vec<u8>> {
     if place.level > REBUILD_LEVEL_MAX {
         return None;
     }
@@ -222,7 +264,7 @@ fn rebuild_node(source: &RepairSource, place: &Place) -> Option<Vec<u8>> {
     for at in 0..place.len.div_ceil(block) {
         let len = block.min(place.len - at * block);
         let raw = source(&place.path, place.offset + at * block, usize::try_from(len).ok()?).ok()?;
-        children.push(Child { id: (!is_zero(&raw)).then(|| BlockId::of(&raw)), len });
+        children.push(Child { id: (!is_zero(&raw)).then(|| hasher.id(&raw)), len });
     }
     let fanout = usize::try_from(FANOUT).ok()?;
     let mut bytes = None;
@@ -231,7 +273,7 @@ fn rebuild_node(source: &RepairSource, place: &Place) -> Option<Vec<u8>> {
         for group in children.chunks(fanout) {
             let node = Node { level, children: group.to_vec() };
             let encoded = node.encode();
-            let id = group.iter().any(|child| child.id.is_some()).then(|| BlockId::of(&encoded));
+            let id = group.iter().any(|child| child.id.is_some()).then(|| hasher.id(&encoded));
             above.push(Child { id, len: node.len() });
             bytes = Some(encoded);
         }

@@ -244,11 +244,17 @@ impl SnapshotWriter {
         Ok(report)
     }
 
-    /// Stores single blocks outside of any file, and waits until they are: how a repair puts content back. (id, raw, whether it is a node)
+    /// Takes single blocks outside of any file, which are stored after [`Self::flush`]: how a repair puts content back. (id, raw, whether it
+    /// is a node)
     pub(crate) async fn put_blocks(&mut self, blocks: Vec<(BlockId, Bytes, bool)>) -> Result<(), WriteError> {
         for (id, raw, is_node) in blocks {
             self.sink.push(Candidate { id, raw, is_node }).await?;
         }
+        Ok(())
+    }
+
+    /// Waits until what was put is stored.
+    pub(crate) async fn flush(&mut self) -> Result<(), WriteError> {
         self.sink.flush().await
     }
 

@@ -5,8 +5,10 @@ use blockstore_engine::{
 };
 use mongodb::bson::{Binary, Document, doc};
 
-use crate::encrypted_snapshot;
+use tokio_util::sync::CancellationToken;
+
 use crate::support::*;
+use crate::{directory, encrypted_snapshot, packs, to_packs};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_contents_of_two_groups_meet_nowhere() {
@@ -57,4 +59,29 @@ async fn nothing_opens_without_the_key() {
     payloads.update_many(doc! {}, doc! { "$set": { "k": claims } }).await.unwrap();
     let error = bed.store.reader(root).files().await.unwrap_err();
     assert!(matches!(error, ReadError::BadBlock { .. }) && error.class() == ErrorClass::Corrupt, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_blocks_are_repaired_under_their_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = to_packs(directory(dir.path()));
+    let key = options.keys.insert(&GroupKey::generate());
+    let bed = bed_with(options).await;
+    bed.put("file", &Random(3).bytes(40 * BLOCK));
+    let root = encrypted_snapshot(&bed, None, key).await;
+    let pack = packs(dir.path()).into_iter().max_by_key(|pack| pack.metadata().unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&pack).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+    let reader = bed.store.reader(root.clone());
+    let report = reader.verify(quiet()).await.unwrap();
+    assert_eq!((report.bad_count, report.bad[0].reason.contains("decrypt")), (1, true), "{report:?}");
+    bed.store.quarantine(&[report.bad[0].id.unwrap()]).await.unwrap();
+    let source = blockstore_engine::verify::directory(bed.source());
+    let repaired = bed.store.repair(Some(source), CancellationToken::new()).await.unwrap();
+    assert_eq!((repaired.bad, repaired.from_source, repaired.left.len()), (1, 1, 0), "{repaired:?}");
+    assert!(bed.store.reader(root.clone()).verify(quiet()).await.unwrap().is_good());
+    assert!(bed.restored(&root).await == tree(&bed.source()));
+    assert_eq!((bed.count("payloads").await, bed.count("writers").await), (0, 0));
 }
