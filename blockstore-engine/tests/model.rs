@@ -121,8 +121,9 @@ impl Model {
         let options = CollectOptions { mark_bytes: 1 << 10, take_over_after: Duration::from_millis(50), ..eager() };
         let Some(at) = killed_at else {
             let before = self.bed.store.plan_collect(&options, Arc::new(|_| {}), CancellationToken::new()).await.unwrap();
-            let left_over = self.bed.db.collection::<Document>("gc").find_one(doc! { "_id": "run", "state": { "$exists": true } });
-            let is_resumed = left_over.await.unwrap().is_some();
+            let gc = self.bed.db.collection::<Document>("gc");
+            let left_over = gc.find_one(doc! { "_id": "run", "state": { "$exists": true } }).await.unwrap();
+            let is_resumed = left_over.is_some();
             let report = self.bed.try_collect(&options).await.unwrap();
             assert_eq!(report.unlinked, before.unlink);
             // Blocks of the epoch that a killed run began are left for the next one.

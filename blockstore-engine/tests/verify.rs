@@ -90,8 +90,9 @@ async fn shares_roll_over_the_whole_store_and_name_the_snapshots_of_bad_blocks()
     }
     assert_eq!(rolling(&bed, &all_now()).await.bad, [], "named once, quarantined since");
     assert!(bed.store.is_quarantined(&node).await.unwrap());
-    let wrong = bed.store.verify_rolling(&RollingOptions { share: (2, 1), ..all_now() }, Arc::new(|_| {}), CancellationToken::new());
-    assert_eq!(wrong.await.unwrap_err().class(), ErrorClass::Caller);
+    let wrong = RollingOptions { share: (2, 1), ..all_now() };
+    let refused = bed.store.verify_rolling(&wrong, Arc::new(|_| {}), CancellationToken::new());
+    assert_eq!(refused.await.unwrap_err().class(), ErrorClass::Caller);
 
     // The next writer that meets the same content repairs them, and a repair without a source then finds the snapshots whole.
     bed.put("first", &Random(0).bytes(10));

@@ -44,7 +44,9 @@ pub(crate) struct Marks {
 impl Marks {
     /// From this prefix on, in at most `bytes` of memory.
     pub(crate) fn new(from: u64, bytes: usize) -> Self {
-        Self { from, to: END, marks: Vec::new(), max: (bytes / MARK_BYTES).max(MARKS_MIN), only: None }
+        let max = (bytes / MARK_BYTES).max(MARKS_MIN);
+        // At once, since growing would hold twice as much for a moment; what is not used is not touched either.
+        Self { from, to: END, marks: Vec::with_capacity(max), max, only: None }
     }
 
     /// These ids alone, wherever they are.

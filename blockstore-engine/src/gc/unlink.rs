@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::guards::{ensure_guard, touch_guard};
 use crate::id::RootId;
 use crate::root::Root;
-use crate::txn::{Abort, Causal, transaction};
+use crate::txn::{Abort, Causal, retrying, transaction};
 
 /// Trashed before this, a root's grace is over. Wall clock: grace is for people, it decides no ownership.
 pub(crate) fn cutoff(grace: Duration) -> DateTime {
@@ -45,6 +45,9 @@ pub(crate) async fn unlink_due(
             unlinked.push(root.id);
         }
     }
+    let gone: Vec<_> = unlinked.iter().map(RootId::to_string).collect();
+    let results = doc! { "_id.root": { "$in": gone } };
+    retrying!("dropping results of verifications", engine.store.checks.delete_many(results.clone()))?;
     Ok(unlinked)
 }
 

@@ -25,7 +25,7 @@ use crate::frame::{Opener, is_zero};
 use crate::id::{BlockHasher, BlockId, RootId};
 use crate::keys::KeyId;
 use crate::root::Root;
-use crate::store::{LOOKUP_IDS_MAX, Row};
+use crate::store::Row;
 use crate::tree::{Child, FANOUT, Node};
 use crate::txn::{Causal, retrying};
 use crate::writer::{SnapshotWriter, WriterRequest};
@@ -201,12 +201,11 @@ impl Blockstore {
         Ok(roots.into_iter().filter_map(|root| chosen.remove(&root.id).map(|wanted| (root, wanted))).collect())
     }
 
-    /// Whether a row is there and good, for reports of single blocks.
+    /// Whether a block is marked as bad.
     ///
     /// # Errors
     /// A failing database.
     pub async fn is_quarantined(&self, id: &BlockId) -> Result<bool, StoreFault> {
-        const { assert!(LOOKUP_IDS_MAX >= 1, "one id fits a lookup") };
         let mut session = Causal::default().session(self.engine.store.db.client()).await?;
         let rows = self.engine.store.rows(&mut session, &[*id]).await?;
         Ok(match rows.get(id) {
