@@ -37,7 +37,8 @@ pub use error::{
     ErrorClass, OpenError, PackFault, PayloadError, ReadError, RegisterError, RootError, StoreFault, WriteError,
 };
 pub use gc::{
-    Account, Amount, CollectError, CollectOptions, CollectPhase, CollectPlan, CollectProgress, CollectReport, OnCollect, SnapshotUsage,
+    Account, Amount, CollectError, CollectOptions, CollectPhase, CollectPlan, CollectProgress, CollectReport,
+    OnCollect, SnapshotUsage,
 };
 pub use guards::Guard;
 pub use id::{BadId, BlockId, PayloadAt, Place, RootId, StoreNumber};
@@ -58,6 +59,7 @@ pub use stats::StoreStats;
 pub use stops::Stops;
 pub use tree::{BadTree, Child, FileEntry, Node};
 pub use verify::{
-    NamedBlock, OnVerify, RepairReport, RepairSource, RollingOptions, RollingReport, SnapshotCheck, VerifyError, VerifyProgress,
+    NamedBlock, OnVerify, RepairReport, RepairSource, RollingOptions, RollingReport, SnapshotCheck, VerifyError,
+    VerifyProgress,
 };
 pub use writer::{CommitRequest, SnapshotWriter, WriterRequest};

@@ -130,9 +130,8 @@ impl Store {
 
     /// Creates collections, indexes and the documents of `gc`; two may do so at once.
     pub(crate) async fn prepare(&self) -> Result<(), OpenError> {
-        let names = [
-            "blocks", "payloads", "roots", "writers", "layouts", "guards", "gc", "packStores", "usage", "checks",
-        ];
+        let names =
+            ["blocks", "payloads", "roots", "writers", "layouts", "guards", "gc", "packStores", "usage", "checks"];
         for name in names {
             let create = || {
                 let action = self.db.create_collection(name).write_concern(durable());

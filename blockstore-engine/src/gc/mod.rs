@@ -393,12 +393,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(
-        engine: &'a Arc<Engine>,
-        options: &CollectOptions,
-        progress: OnCollect,
-        cancel: CancellationToken,
-    ) -> Self {
+    fn new(engine: &'a Arc<Engine>, options: &CollectOptions, progress: OnCollect, cancel: CancellationToken) -> Self {
         Self {
             engine,
             causal: Causal::default(),
@@ -574,12 +569,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn delete_blocks(
-        &mut self,
-        marks: &Marks,
-        epoch: i64,
-        tally: &mut Tally,
-    ) -> Result<Amount, CollectError> {
+    async fn delete_blocks(&mut self, marks: &Marks, epoch: i64, tally: &mut Tally) -> Result<Amount, CollectError> {
         let (from, to) = marks.range();
         let mut scan = RowScan::new(from, to);
         let mut deleted = Amount::default();

@@ -126,8 +126,7 @@ impl Blockstore {
         // What the index says now, a writer may have repaired some meanwhile.
         let still: HashSet<BlockId> = self.quarantined_blocks().await?.into_iter().collect();
         let named = snapshots_of(engine, &still, &cancel).await?;
-        let touched: BTreeSet<RootId> =
-            named.needs.values().flatten().copied().chain(named.unreadable).collect();
+        let touched: BTreeSet<RootId> = named.needs.values().flatten().copied().chain(named.unreadable).collect();
         for root in self.all_roots().await? {
             if root.quarantined && root.is_sealed() && !touched.contains(&root.id) {
                 self.set_quarantined(&root.id, false).await?;
@@ -194,7 +193,8 @@ impl Blockstore {
             roots.iter().enumerate().map(|(at, root)| (root.id, (root.trashed_at.is_none(), at))).collect();
         let mut chosen: HashMap<RootId, HashSet<BlockId>> = HashMap::new();
         for (id, snapshots) in needs {
-            if let Some(newest) = snapshots.iter().filter(|root| rank.contains_key(root)).max_by_key(|root| rank[root]) {
+            if let Some(newest) = snapshots.iter().filter(|root| rank.contains_key(root)).max_by_key(|root| rank[root])
+            {
                 chosen.entry(*newest).or_default().insert(*id);
             }
         }
