@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use tokio::task::{JoinError, JoinSet};
 
 use super::format::{PACKS, PackId, TRAILER_BYTES, Trailer, decode_record, record_bytes_max};
 use super::limit::RateLimit;
@@ -112,23 +112,23 @@ impl PackStore {
             return self.store.put(path, bytes.clone().into()).await.map(|_| ()).map_err(failed);
         }
         let mut upload = self.store.put_multipart(path).await.map_err(failed)?;
-        let mut parts = FuturesUnordered::new();
+        // Tasks, so that they go on while the next one waits for its turn.
+        let mut parts: JoinSet<object_store::Result<()>> = JoinSet::new();
         let mut sent = Ok(());
         for from in (0..bytes.len()).step_by(usize::try_from(PART_BYTES).unwrap_or(usize::MAX)) {
             let to = bytes.len().min(from + usize::try_from(PART_BYTES).unwrap_or(usize::MAX));
             self.up.acquire((to - from) as u64).await;
-            parts.push(upload.put_part(bytes.slice(from..to).into()));
-            if parts.len() >= PARTS_AT_ONCE && sent.is_ok() {
-                sent = parts.next().await.unwrap_or(Ok(()));
+            if parts.len() >= PARTS_AT_ONCE {
+                sent = parts.join_next().await.map_or(Ok(()), joined);
             }
             if sent.is_err() {
                 break;
             }
+            parts.spawn(upload.put_part(bytes.slice(from..to).into()));
         }
-        while let Some(part) = parts.next().await {
-            sent = sent.and(part);
+        while let Some(part) = parts.join_next().await {
+            sent = sent.and(joined(part));
         }
-        drop(parts);
         if let Err(error) = sent {
             // What cannot be aborted is for the bucket's rule about incomplete uploads.
             let _ = upload.abort().await;
@@ -372,6 +372,10 @@ fn s3_store(options: &S3Options) -> Result<Arc<dyn ObjectStore>, object_store::E
     } else {
         Arc::new(PrefixStore::new(store, options.prefix.as_str()))
     })
+}
+
+fn joined(part: Result<object_store::Result<()>, JoinError>) -> object_store::Result<()> {
+    part.unwrap_or_else(|source| Err(object_store::Error::JoinError { source }))
 }
 
 fn fault(action: &'static str, object: &Path, source: object_store::Error) -> PackFault {
