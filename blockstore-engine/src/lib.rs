@@ -32,7 +32,8 @@ pub use cache::{CacheOptions, CacheStats};
 pub use engine::{Blockstore, EngineOptions};
 pub use error::{ErrorClass, OpenError, ReadError, RegisterError, RootError, StoreFault, WriteError};
 pub use gc::{
-    Account, Amount, CollectError, CollectOptions, CollectPhase, CollectPlan, CollectProgress, CollectReport, OnCollect, SnapshotUsage,
+    Account, Amount, CollectError, CollectOptions, CollectPhase, CollectPlan, CollectProgress, CollectReport, LastRun,
+    OnCollect, SnapshotUsage,
 };
 pub use guards::Guard;
 pub use id::{BadId, BlockId, PayloadAt, RootId};
@@ -47,6 +48,7 @@ pub use stats::StoreStats;
 pub use stops::Stops;
 pub use tree::{BadTree, Child, FileEntry, Node};
 pub use verify::{
-    NamedBlock, OnVerify, RepairReport, RepairSource, RollingOptions, RollingReport, SnapshotCheck, VerifyError, VerifyProgress,
+    NamedBlock, OnVerify, RepairReport, RepairSource, RollingOptions, RollingReport, SnapshotCheck, VerifyError,
+    VerifyProgress,
 };
 pub use writer::{CommitRequest, SnapshotWriter, WriterRequest};

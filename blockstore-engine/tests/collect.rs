@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use blockstore_engine::{
-    CollectError, CollectOptions, CollectPhase, ErrorClass, Pin, Root, RootError, RootId, Stops,
-};
+use blockstore_engine::{CollectError, CollectOptions, CollectPhase, ErrorClass, Pin, Root, RootError, RootId, Stops};
 use mongodb::bson::{Document, doc};
 use support::*;
 use tokio_util::sync::CancellationToken;
@@ -93,6 +91,9 @@ async fn frees_exactly_what_the_account_and_the_dry_run_said() {
     assert_eq!(report.freed_bytes(), plan.reclaimable.stored_bytes);
     assert_eq!(bed.store.stats().await.unwrap().stored_bytes, stats.stored_bytes - report.freed_bytes());
     assert!(report.epoch > first.epoch);
+    let last = bed.store.last_collection().await.unwrap().unwrap();
+    assert_eq!((last.epoch, last.unlinked, last.deleted), (report.epoch, 2, report.deleted));
+    assert_eq!((last.freed_bytes, last.finished_at), (report.freed_bytes(), report.finished_at));
     bed.check_all().await;
     assert!(bed.restored(&roots[4]).await == tree(&bed.source()));
     assert!(matches!(bed.store.untrash(&ids[1]).await, Err(RootError::NotFound(_))));
@@ -123,8 +124,7 @@ async fn marks_in_parts_when_memory_is_small() {
         Box::pin(async {})
     });
     let wide = bed.try_collect(&eager()).await.unwrap();
-    let narrow =
-        bed.store.with_stops(stops).collect(&tight, silent(), CancellationToken::new()).await.unwrap();
+    let narrow = bed.store.with_stops(stops).collect(&tight, silent(), CancellationToken::new()).await.unwrap();
     assert!(parts.load(Relaxed) >= 8, "{}", parts.load(Relaxed));
     assert_eq!(wide.account.as_ref().unwrap().snapshots, narrow.account.as_ref().unwrap().snapshots);
     assert_eq!(narrow.deleted.blocks, 0);
@@ -227,11 +227,14 @@ async fn deletes_nothing_while_something_cannot_be_read() {
     let gone = bed.writer(None).await;
     gone.abandon().await.unwrap();
     let blocks = bed.count("blocks").await;
-    let row = bed.db.collection::<Document>("blocks").find_one(doc! { "_id": bad.tree.to_bson() }).await.unwrap().unwrap();
+    let row =
+        bed.db.collection::<Document>("blocks").find_one(doc! { "_id": bad.tree.to_bson() }).await.unwrap().unwrap();
     let payloads = bed.db.collection::<Document>("payloads");
     payloads.delete_one(doc! { "_id": row.get("at").unwrap() }).await.unwrap();
     let error = bed.try_collect(&eager()).await.unwrap_err();
-    assert!(matches!(&error, CollectError::Unreadable { id, snapshots, .. } if *id == bad.tree && *snapshots == [bad.id]));
+    assert!(
+        matches!(&error, CollectError::Unreadable { id, snapshots, .. } if *id == bad.tree && *snapshots == [bad.id])
+    );
     assert_eq!(error.class(), ErrorClass::Corrupt);
     assert_eq!(bed.count("blocks").await, blocks);
     // The way out: its snapshot goes.
@@ -290,7 +293,8 @@ async fn a_run_killed_at_any_step_is_gone_on_with() {
         // Backups go on meanwhile, and what they claim is not lost to the rest of the run.
         bed.put("old", &Random(19).bytes(45 * BLOCK));
         let again = bed.snapshot(None).await;
-        let report = bed.try_collect(&CollectOptions { take_over_after: Duration::from_millis(100), ..eager() }).await.unwrap();
+        let report =
+            bed.try_collect(&CollectOptions { take_over_after: Duration::from_millis(100), ..eager() }).await.unwrap();
         assert_eq!(report.resumed, n >= 2, "killed at {step}");
         for root in [&new, &again] {
             assert!(bed.store.reader(root.clone()).verify(quiet()).await.unwrap().is_good(), "killed at {step}");
@@ -298,7 +302,15 @@ async fn a_run_killed_at_any_step_is_gone_on_with() {
         assert!(bed.restored(&again).await == tree(&bed.source()), "killed at {step}");
         bed.check_all().await;
     }
-    for step in ["run: leased", "run: unlinking", "run: marked", "run: deleting blocks", "run: deleting payloads", "run: sweeping", "run: swept"] {
+    for step in [
+        "run: leased",
+        "run: unlinking",
+        "run: marked",
+        "run: deleting blocks",
+        "run: deleting payloads",
+        "run: sweeping",
+        "run: swept",
+    ] {
         assert!(steps.contains(&step), "{steps:?}");
     }
 }

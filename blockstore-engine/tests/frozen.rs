@@ -90,7 +90,16 @@ async fn steps() -> Vec<(&'static str, usize)> {
         }
     }
     let names: BTreeSet<_> = steps.iter().map(|(step, _)| *step).collect();
-    for name in ["writer: epoch read", "writer: registered", "writer: epoch settled", "writer: rows read", "writer: payloads inserted", "writer: indexed", "writer: before the commit", "writer: committed"] {
+    for name in [
+        "writer: epoch read",
+        "writer: registered",
+        "writer: epoch settled",
+        "writer: rows read",
+        "writer: payloads inserted",
+        "writer: indexed",
+        "writer: before the commit",
+        "writer: committed",
+    ] {
         assert!(names.contains(name), "{names:?}");
     }
     steps
@@ -144,7 +153,8 @@ async fn frozen_at(step: &'static str, occurrence: usize, expires: bool) {
         Err(class) => {
             // Its registration expired, or its parent was gone before it was registered.
             assert!(expires || !is_registered, "{what}: {class:?}");
-            let expected = if is_registered { vec![ErrorClass::Cancelled, ErrorClass::Caller] } else { vec![ErrorClass::Caller] };
+            let expected =
+                if is_registered { vec![ErrorClass::Cancelled, ErrorClass::Caller] } else { vec![ErrorClass::Caller] };
             assert!(expected.contains(class), "{what}: {class:?}");
         }
     }

@@ -40,7 +40,8 @@ impl Model {
             let name = format!("f{}", self.random.below(5));
             // Few distinct contents, so that blocks come back after they were garbage.
             let (seed, blocks, tail) = (self.random.below(6), self.random.below(12), self.random.below(3));
-            let mut content = Random(100 + seed).bytes(usize::try_from(blocks).unwrap() * BLOCK + [0, 1, 777][usize::try_from(tail).unwrap()]);
+            let mut content = Random(100 + seed)
+                .bytes(usize::try_from(blocks).unwrap() * BLOCK + [0, 1, 777][usize::try_from(tail).unwrap()]);
             if self.random.below(4) == 0 {
                 let half = content.len() / 2;
                 content[..half].fill(0);
@@ -120,7 +121,8 @@ impl Model {
     async fn collect(&mut self, killed_at: Option<u64>) {
         let options = CollectOptions { mark_bytes: 1 << 10, take_over_after: Duration::from_millis(50), ..eager() };
         let Some(at) = killed_at else {
-            let before = self.bed.store.plan_collect(&options, Arc::new(|_| {}), CancellationToken::new()).await.unwrap();
+            let before =
+                self.bed.store.plan_collect(&options, Arc::new(|_| {}), CancellationToken::new()).await.unwrap();
             let gc = self.bed.db.collection::<Document>("gc");
             let left_over = gc.find_one(doc! { "_id": "run", "state": { "$exists": true } }).await.unwrap();
             let is_resumed = left_over.is_some();
@@ -160,14 +162,25 @@ impl Model {
 
     /// Destroys a payload, finds it by verification, repairs it from the folder of the snapshot that names it.
     async fn damage(&mut self) {
-        let Some(id) = self.pick(|kept| !kept.trashed && kept.files.values().any(|(_, bytes)| bytes.iter().any(|b| *b != 0))) else { return };
+        let Some(id) =
+            self.pick(|kept| !kept.trashed && kept.files.values().any(|(_, bytes)| bytes.iter().any(|b| *b != 0)))
+        else {
+            return;
+        };
         let reader = self.bed.store.reader(self.kept[&id].root.clone());
         let mut tops = Vec::new();
         for entry in reader.files().await.unwrap().iter() {
             tops.extend(entry.top);
         }
         let top = tops[usize::try_from(self.random.below(tops.len() as u64)).unwrap()];
-        let row = self.bed.db.collection::<Document>("blocks").find_one(doc! { "_id": top.to_bson() }).await.unwrap().unwrap();
+        let row = self
+            .bed
+            .db
+            .collection::<Document>("blocks")
+            .find_one(doc! { "_id": top.to_bson() })
+            .await
+            .unwrap()
+            .unwrap();
         let payloads = self.bed.db.collection::<Document>("payloads");
         payloads.delete_one(doc! { "_id": row.get("at").unwrap() }).await.unwrap();
         let check = self.bed.store.verify_snapshot(&id, quiet(), CancellationToken::new()).await.unwrap();
@@ -220,7 +233,8 @@ impl Model {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_operations_agree_with_a_model() {
     for seed in [1, 2, 3] {
-        let mut model = Model { bed: bed().await, random: Random(seed), kept: BTreeMap::new(), log: vec![format!("seed {seed}")] };
+        let mut model =
+            Model { bed: bed().await, random: Random(seed), kept: BTreeMap::new(), log: vec![format!("seed {seed}")] };
         model.change_files();
         for _ in 0..60 {
             model.step().await;

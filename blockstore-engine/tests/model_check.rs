@@ -249,7 +249,8 @@ impl Protocol {
                 }
             }
             R::Waiting => {
-                let is_older = |(w, e): (usize, &Option<u8>)| e.is_some_and(|e| e < run.epoch) && run.ignored & (1 << w) == 0;
+                let is_older =
+                    |(w, e): (usize, &Option<u8>)| e.is_some_and(|e| e < run.epoch) && run.ignored & (1 << w) == 0;
                 if self.flaw != Flaw::NoWait && s.registered.iter().enumerate().any(is_older) {
                     return None;
                 }
@@ -347,7 +348,8 @@ impl Model for Protocol {
     }
 
     fn actions(&self, s: &State, actions: &mut Vec<Action>) {
-        actions.extend((0..WRITERS).filter(|w| !matches!(s.writers[*w].0, W::Committed | W::Failed)).map(Action::Write));
+        actions
+            .extend((0..WRITERS).filter(|w| !matches!(s.writers[*w].0, W::Committed | W::Failed)).map(Action::Write));
         for r in 0..self.runs {
             if s.runs[r].at != R::Done {
                 actions.push(Action::Step(r));
@@ -357,7 +359,9 @@ impl Model for Protocol {
                 actions.extend((0..WRITERS).filter(older).map(|w| Action::Expire(r, w)));
             }
             if s.runs[r].at == R::Unlinking {
-                actions.extend((0..4).filter(|root| s.roots & s.trash & (1 << root) != 0).map(|root| Action::Unlink(r, root)));
+                actions.extend(
+                    (0..4).filter(|root| s.roots & s.trash & (1 << root) != 0).map(|root| Action::Unlink(r, root)),
+                );
             }
         }
         if s.trashings < self.trashings {
@@ -423,7 +427,10 @@ impl Model for Protocol {
                     s.row.is_some_and(|(at, _)| at != OLD) && s.roots != 0
                 }),
                 Property::sometimes("an orphan is swept", |_, s: &State| {
-                    s.runs[0].at == R::Done && s.writers[0].0 == W::Failed && s.payloads & 1 == 0 && s.writers[0].1 == INSERTED
+                    s.runs[0].at == R::Done
+                        && s.writers[0].0 == W::Failed
+                        && s.payloads & 1 == 0
+                        && s.writers[0].1 == INSERTED
                 }),
             ]);
         }
@@ -484,9 +491,9 @@ fn every_rule_is_needed() {
         Flaw::IgnoreExpired,
         Flaw::RegisterBlindly,
     ] {
-        let found = [1, 2].into_iter().find_map(|runs| {
-            check(Protocol { flaw, parents: [false, true, false], trashings: 1, runs }).1
-        });
+        let found = [1, 2]
+            .into_iter()
+            .find_map(|runs| check(Protocol { flaw, parents: [false, true, false], trashings: 1, runs }).1);
         println!("{flaw:?}: {found:?}");
         assert!(found.is_some(), "{flaw:?} goes unnoticed");
     }

@@ -77,11 +77,7 @@ async fn shares_roll_over_the_whole_store_and_name_the_snapshots_of_bad_blocks()
     }
     let report = rolling(&bed, &all_now()).await;
     let mut named: Vec<_> = report.bad.iter().map(|bad| (bad.id, bad.snapshots.clone())).collect();
-    let mut expected = vec![
-        (bad[0], vec![first.id, second.id]),
-        (bad[1], vec![first.id]),
-        (node, vec![second.id]),
-    ];
+    let mut expected = vec![(bad[0], vec![first.id, second.id]), (bad[1], vec![first.id]), (node, vec![second.id])];
     named.sort();
     expected.sort();
     assert_eq!(named, expected);
@@ -137,7 +133,10 @@ async fn one_snapshot_is_verified_on_demand_and_repaired_from_a_folder() {
     bed.store.quarantine(&[node]).await.unwrap();
 
     // A source with other content, or none, does no harm.
-    let garbage: RepairSource = Arc::new(|path, _, len| if path == "small" { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(vec![7; len]) });
+    let garbage: RepairSource =
+        Arc::new(
+            |path, _, len| if path == "small" { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(vec![7; len]) },
+        );
     let report = bed.store.repair(Some(garbage), CancellationToken::new()).await.unwrap();
     assert_eq!((report.bad, report.from_source, report.left.len()), (5, 0, 5));
     assert_eq!(report.touched.len(), 2);

@@ -45,17 +45,13 @@ impl Amount {
         self.stored_bytes += other.stored_bytes;
     }
 
-    fn encode(self) -> Document {
+    pub(super) fn encode(self) -> Document {
         let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
         doc! { "b": signed(self.blocks), "w": signed(self.raw_bytes), "s": signed(self.stored_bytes) }
     }
 
-    fn decode(document: &Document) -> Self {
-        Self {
-            blocks: number(document, "b"),
-            raw_bytes: number(document, "w"),
-            stored_bytes: number(document, "s"),
-        }
+    pub(super) fn decode(document: &Document) -> Self {
+        Self { blocks: number(document, "b"), raw_bytes: number(document, "w"), stored_bytes: number(document, "s") }
     }
 }
 
@@ -97,12 +93,7 @@ pub struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(
-        (at, epoch): (DateTime, i64),
-        roots: &[Found],
-        classes: &Classes,
-        tally: &Tally,
-    ) -> Self {
+    pub(crate) fn new((at, epoch): (DateTime, i64), roots: &[Found], classes: &Classes, tally: &Tally) -> Self {
         let classes = tally.by_class.iter().map(|(class, amount)| (classes.ranges(*class), *amount)).collect();
         let snapshots = roots.iter().map(|root| SnapshotUsage {
             id: root.id,
@@ -211,9 +202,8 @@ impl Account {
         let Some(header) = header else { return Ok(None) };
         let run = header.get_str("run").map_err(|_| bad())?;
         let filter = doc! { "_id.run": run };
-        let found: Result<Vec<Document>, StoreFault> = retrying!("reading the account", async {
-            store.usage.find(filter.clone()).await?.try_collect().await
-        });
+        let found: Result<Vec<Document>, StoreFault> =
+            retrying!("reading the account", async { store.usage.find(filter.clone()).await?.try_collect().await });
         let found = found?;
         if found.len() as u64 != number(&header, "chunks") {
             // Replaced between the two reads; the next reader finds the new one.
@@ -247,7 +237,8 @@ impl Account {
                 shared: Amount::default(),
             })
         };
-        let snapshots: Option<Vec<_>> = header.get_array("snapshots").map_err(|_| bad())?.iter().map(snapshot).collect();
+        let snapshots: Option<Vec<_>> =
+            header.get_array("snapshots").map_err(|_| bad())?.iter().map(snapshot).collect();
         let amount = |field| header.get_document(field).map(Amount::decode).map_err(|_| bad());
         let mut account = Self {
             at: *header.get_datetime("at").map_err(|_| bad())?,

@@ -54,8 +54,8 @@ pub(crate) async fn layouts(engine: &Arc<Engine>, causal: &Causal, marks: &Marks
         let stale: Vec<_> = found.iter().filter(|id| marks.get(**id).is_none()).map(|id| id.to_bson()).collect();
         if !stale.is_empty() {
             let filter = doc! { "_id": { "$in": stale } };
-            deleted += retrying!("deleting layouts", layouts.delete_many(filter.clone()).session(&mut session))?
-                .deleted_count;
+            deleted +=
+                retrying!("deleting layouts", layouts.delete_many(filter.clone()).session(&mut session))?.deleted_count;
         }
     }
 }
@@ -103,8 +103,8 @@ async fn batch(engine: &Arc<Engine>, causal: &Causal, epoch: i64, doomed: &[Doom
     for id in broken {
         // Whatever stands there has no epoch that could save it; a writer that stored it anew gave it one.
         let filter = doc! { "_id": id.to_bson(), "e": { "$not": { "$gte": epoch } } };
-        gone.blocks += retrying!("deleting blocks", store.blocks.delete_one(filter.clone()).session(&mut session))?
-            .deleted_count;
+        gone.blocks +=
+            retrying!("deleting blocks", store.blocks.delete_one(filter.clone()).session(&mut session))?.deleted_count;
     }
     let mut places: HashMap<PayloadAt, BlockRow> = good.values().map(|row| (row.at, *row)).collect();
     if deleted != good.len() as u64 {

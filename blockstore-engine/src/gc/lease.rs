@@ -98,10 +98,7 @@ impl Lease {
                 let update = doc! { "$set": { "owner": &owner }, "$inc": { "beat": 1_i64 } };
                 let taken = retrying!(
                     "taking the lease of runs",
-                    store
-                        .gc
-                        .find_one_and_update(filter.clone(), update.clone())
-                        .return_document(ReturnDocument::After)
+                    store.gc.find_one_and_update(filter.clone(), update.clone()).return_document(ReturnDocument::After)
                 )?;
                 if let Some(taken) = taken {
                     let lost = CancellationToken::new();
@@ -144,7 +141,8 @@ impl Lease {
 
     async fn update(&self, update: Document) -> Result<(), CollectError> {
         let filter = doc! { "_id": RUN_ID, "owner": &self.owner };
-        let updated = retrying!("updating the lease of runs", self.store.gc.update_one(filter.clone(), update.clone()))?;
+        let updated =
+            retrying!("updating the lease of runs", self.store.gc.update_one(filter.clone(), update.clone()))?;
         if updated.matched_count == 1 {
             return Ok(());
         }

@@ -232,7 +232,8 @@ impl<'a> Walk<'a> {
             return Err(CollectError::Cancelled);
         }
         let (engine, causal) = (self.engine, self.causal);
-        let batches = ids.chunks(FETCH_IDS_MAX).map(|ids| fetch_blocks(engine, causal, ids, From::Anywhere(Shelf::Nodes)));
+        let batches =
+            ids.chunks(FETCH_IDS_MAX).map(|ids| fetch_blocks(engine, causal, ids, From::Anywhere(Shelf::Nodes)));
         let found: Vec<PerBlock<Bytes>> = try_join_all(batches).await?;
         let mut good = Vec::with_capacity(ids.len());
         for (id, raw) in found.into_iter().flatten() {

@@ -100,12 +100,7 @@ async fn count(engine: &Arc<Engine>, causal: &Causal, writer: RootId) -> Result<
 }
 
 /// Compares each payload of a registration that is gone with the row of its block.
-async fn look(
-    engine: &Arc<Engine>,
-    causal: &Causal,
-    writer: RootId,
-    swept: &mut Swept,
-) -> Result<(), CollectError> {
+async fn look(engine: &Arc<Engine>, causal: &Causal, writer: RootId, swept: &mut Swept) -> Result<(), CollectError> {
     let mut range = all_of(writer);
     loop {
         let mut session = causal.session(engine.store.db.client()).await?;

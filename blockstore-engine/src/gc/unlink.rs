@@ -63,25 +63,24 @@ async fn unlink(
     let mut session = causal.session(store.db.client()).await?;
     let session = &mut session;
     let id = found.id.to_string();
-    let unlinked: Result<bool, CollectError> =
-        transaction!(&mut *session, "unlinking a snapshot", CollectError, {
-            touch_guard(store, session, &found.job).await?;
-            if !lease.is_held(session).await? {
-                return Err(Abort::Refused(CollectError::Cancelled));
-            }
-            let Some(document) = store.roots.find_one(doc! { "_id": &id }).session(&mut *session).await? else {
-                return Ok(false);
-            };
-            let Ok(root) = bson::deserialize_from_document::<Root>(document) else { return Ok(false) };
-            if root.trashed_at.is_none_or(|at| at > cutoff) || root.is_pinned(DateTime::now()) {
-                return Ok(false);
-            }
-            if store.writers.find_one(doc! { "parent": &id }).session(&mut *session).await?.is_some() {
-                return Ok(false);
-            }
-            store.roots.delete_one(doc! { "_id": &id }).session(&mut *session).await?;
-            Ok(true)
-        });
+    let unlinked: Result<bool, CollectError> = transaction!(&mut *session, "unlinking a snapshot", CollectError, {
+        touch_guard(store, session, &found.job).await?;
+        if !lease.is_held(session).await? {
+            return Err(Abort::Refused(CollectError::Cancelled));
+        }
+        let Some(document) = store.roots.find_one(doc! { "_id": &id }).session(&mut *session).await? else {
+            return Ok(false);
+        };
+        let Ok(root) = bson::deserialize_from_document::<Root>(document) else { return Ok(false) };
+        if root.trashed_at.is_none_or(|at| at > cutoff) || root.is_pinned(DateTime::now()) {
+            return Ok(false);
+        }
+        if store.writers.find_one(doc! { "parent": &id }).session(&mut *session).await?.is_some() {
+            return Ok(false);
+        }
+        store.roots.delete_one(doc! { "_id": &id }).session(&mut *session).await?;
+        Ok(true)
+    });
     causal.note(session);
     unlinked
 }

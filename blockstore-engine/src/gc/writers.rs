@@ -168,7 +168,8 @@ pub(crate) async fn roots_and_writers(
     let session = &mut session;
     let read: Result<_, CollectError> = transaction!(&mut *session, "reading roots and writers", CollectError, {
         let (mut roots, mut writers) = (Vec::new(), Vec::new());
-        let mut cursor = store.roots.find(doc! {}).sort(doc! { "job": 1, "committedAt": 1 }).session(&mut *session).await?;
+        let mut cursor =
+            store.roots.find(doc! {}).sort(doc! { "job": 1, "committedAt": 1 }).session(&mut *session).await?;
         let now = DateTime::now();
         while cursor.advance(&mut *session).await? {
             let root: Root = bson::deserialize_from_slice(cursor.current().as_bytes())

@@ -89,7 +89,7 @@ impl Blockstore {
             let mut writer = self.register(request).await?;
             let stored = async {
                 for ids in bad.chunks(STORE_AT_ONCE) {
-                    let found = self.from_cache(ids).await?;
+                    let found = self.cached(ids).await?;
                     report.from_cache += found.len() as u64;
                     left.retain(|id| !found.iter().any(|(found, ..)| found == id));
                     writer.put_blocks(found).await?;
@@ -120,8 +120,7 @@ impl Blockstore {
         // What the index says now, a writer may have repaired some meanwhile.
         let still: HashSet<BlockId> = self.quarantined_blocks().await?.into_iter().collect();
         let named = snapshots_of(engine, &still, &cancel).await?;
-        let touched: BTreeSet<RootId> =
-            named.needs.values().flatten().copied().chain(named.unreadable).collect();
+        let touched: BTreeSet<RootId> = named.needs.values().flatten().copied().chain(named.unreadable).collect();
         for root in self.all_roots().await? {
             if root.quarantined && root.is_sealed() && !touched.contains(&root.id) {
                 self.set_quarantined(&root.id, false).await?;
@@ -150,7 +149,7 @@ impl Blockstore {
         })
     }
 
-    async fn from_cache(&self, ids: &[BlockId]) -> Result<Vec<(BlockId, Bytes, bool)>, VerifyError> {
+    async fn cached(&self, ids: &[BlockId]) -> Result<Vec<(BlockId, Bytes, bool)>, VerifyError> {
         let Some(cache) = self.engine.cache.clone() else { return Ok(Vec::new()) };
         let ids = ids.to_vec();
         let found = self.engine.workers.run(move || {
@@ -180,7 +179,8 @@ impl Blockstore {
             roots.iter().enumerate().map(|(at, root)| (root.id, (root.trashed_at.is_none(), at))).collect();
         let mut chosen: HashMap<RootId, HashSet<BlockId>> = HashMap::new();
         for (id, snapshots) in needs {
-            if let Some(newest) = snapshots.iter().filter(|root| rank.contains_key(root)).max_by_key(|root| rank[root]) {
+            if let Some(newest) = snapshots.iter().filter(|root| rank.contains_key(root)).max_by_key(|root| rank[root])
+            {
                 chosen.entry(*newest).or_default().insert(*id);
             }
         }

@@ -111,7 +111,10 @@ impl Blockstore {
             store: self,
             causal: Causal::default(),
             pace: Pace::new(options.give_way),
-            done: VerifyProgress { slices_total: u16::try_from(due.len()).unwrap_or(SLICES), ..VerifyProgress::default() },
+            done: VerifyProgress {
+                slices_total: u16::try_from(due.len()).unwrap_or(SLICES),
+                ..VerifyProgress::default()
+            },
             progress,
             cancel: cancel.clone(),
             bad: HashMap::new(),
@@ -121,12 +124,15 @@ impl Blockstore {
             check.slice(slice).await?;
             let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             let found = check.bad.len().saturating_sub(bad) as u64;
-            keep(&self.engine, doc! {
-                "_id": { "slice": i32::from(slice) },
-                "at": DateTime::now(),
-                "blocks": count(check.done.blocks - blocks),
-                "bad": count(found),
-            })
+            keep(
+                &self.engine,
+                doc! {
+                    "_id": { "slice": i32::from(slice) },
+                    "at": DateTime::now(),
+                    "blocks": count(check.done.blocks - blocks),
+                    "bad": count(found),
+                },
+            )
             .await?;
             check.done.slices += 1;
             (check.progress)(check.done);

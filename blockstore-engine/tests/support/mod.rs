@@ -12,7 +12,8 @@ use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
 
 use blockstore_engine::{
-    Blockstore, CollectError, CollectOptions, CollectReport, CommitRequest, EngineOptions, Floor, Progress, Purpose, Root, RootId, SnapshotWriter, WriterRequest,
+    Blockstore, CollectError, CollectOptions, CollectReport, CommitRequest, EngineOptions, Floor, Progress, Purpose,
+    Root, RootId, SnapshotWriter, WriterRequest,
 };
 use holdfast_mongod::{Mongod, MongodOptions, free_port, start_embedded};
 use mongodb::{Client, Database};
