@@ -37,7 +37,7 @@ pub use error::{
     ErrorClass, OpenError, PackFault, PayloadError, ReadError, RegisterError, RootError, StoreFault, WriteError,
 };
 pub use gc::{
-    Account, Amount, CollectError, CollectOptions, CollectPhase, CollectPlan, CollectProgress, CollectReport,
+    Account, Amount, CollectError, CollectOptions, CollectPhase, CollectPlan, CollectProgress, CollectReport, LastRun,
     OnCollect, SnapshotUsage,
 };
 pub use guards::Guard;

@@ -91,6 +91,9 @@ async fn frees_exactly_what_the_account_and_the_dry_run_said() {
     assert_eq!(report.freed_bytes(), plan.reclaimable.stored_bytes);
     assert_eq!(bed.store.stats().await.unwrap().stored_bytes, stats.stored_bytes - report.freed_bytes());
     assert!(report.epoch > first.epoch);
+    let last = bed.store.last_collection().await.unwrap().unwrap();
+    assert_eq!((last.epoch, last.unlinked, last.deleted), (report.epoch, 2, report.deleted));
+    assert_eq!((last.freed_bytes, last.finished_at), (report.freed_bytes(), report.finished_at));
     bed.check_all().await;
     assert!(bed.restored(&roots[4]).await == tree(&bed.source()));
     assert!(matches!(bed.store.untrash(&ids[1]).await, Err(RootError::NotFound(_))));

@@ -16,6 +16,7 @@ use crate::{
     binaries::Binaries,
     binder,
     board::Board,
+    collector,
     context::{BlockstoreHandle, Context, HeadNeeds, LOADING_MAX, PROOFS_MAX, RESTORES_MAX},
     dbpath,
     identity::Identity,
@@ -94,6 +95,7 @@ impl Daemon {
         tasks.spawn(binder::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(supervisor::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(restorer::run(Arc::clone(&ctx), shutdown.clone()));
+        tasks.spawn(collector::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(retention::run(Arc::clone(&ctx), shutdown));
         Ok(Self { ctx, tasks, _identity: identity })
     }

@@ -12,11 +12,13 @@
 //! | `snapshotter`, `restore_info`, `dbpath`, `reflink` | files to snapshots and back |
 //! | `replay`, `proof`, `restorer` | instants: for proofs and restores |
 //! | `retention`, `keep`, `clock_guard` | what is removed, and when nothing is |
+//! | `collector` | frees what nothing reaches, reads back what is stored |
 
 pub mod binaries;
 pub mod binder;
 pub mod board;
 pub mod clock_guard;
+pub mod collector;
 pub mod context;
 pub mod daemon;
 pub mod dbpath;

@@ -49,9 +49,7 @@ pub async fn once(ctx: &Context) -> anyhow::Result<()> {
     let filter = BackupJobFilter { daemon: Some(ctx.id.clone()), ..BackupJobFilter::default() };
     let jobs = ctx.metadb.backup_jobs(&filter).await?;
     let now = clock_guard::read_clocks();
-    let last: Option<Anchor> = fs::read(ctx.layout.clocks()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let verdict = clock_guard::judge(last.as_ref(), &now, newest_live(&jobs, now.wall_seconds));
-    if let Verdict::Doubtful(why) = verdict {
+    if let Verdict::Doubtful(why) = judge(ctx, &jobs, &now) {
         tracing::warn!(why, "nothing is removed while the clock is in doubt");
         ctx.board.update("reconciler", "retention", |v| {
             v.phase = "wait for a clock that can be trusted".into();
@@ -74,6 +72,21 @@ pub async fn once(ctx: &Context) -> anyhow::Result<()> {
         v.last_error = failed;
     });
     Ok(())
+}
+
+/// Whether the wall clock cannot be trusted now, as a run of retention would find.
+///
+/// # Errors
+/// The app database's.
+pub async fn clock_in_doubt(ctx: &Context) -> anyhow::Result<bool> {
+    let filter = BackupJobFilter { daemon: Some(ctx.id.clone()), ..BackupJobFilter::default() };
+    let jobs = ctx.metadb.backup_jobs(&filter).await?;
+    Ok(matches!(judge(ctx, &jobs, &clock_guard::read_clocks()), Verdict::Doubtful(_)))
+}
+
+fn judge(ctx: &Context, jobs: &[BackupJob], now: &Anchor) -> Verdict {
+    let last: Option<Anchor> = fs::read(ctx.layout.clocks()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    clock_guard::judge(last.as_ref(), now, newest_live(jobs, now.wall_seconds))
 }
 
 /// The newest entry that a live agent saw at its source, in seconds since 1970: an agent is live when it reported since the last run, told

@@ -152,6 +152,12 @@ pub struct DaemonSettings {
     pub proof_bytes_max: u64,
     /// A job's newest snapshot is proved this often, in seconds.
     pub proof_every_seconds: u64,
+    /// Garbage of the blockstore is collected this often, in seconds; 0: never.
+    pub collect_every_seconds: u64,
+    /// How long a snapshot lies in the trash before it is removed for good, in seconds.
+    pub trash_grace_seconds: u64,
+    /// Every stored block is read back within this time, in seconds; 0: never.
+    pub verify_within_seconds: u64,
 }
 
 impl Default for DaemonSettings {
@@ -172,6 +178,9 @@ impl Default for DaemonSettings {
             block_cache_bytes: 256 << 20,
             proof_bytes_max: 50 << 30,
             proof_every_seconds: 86_400,
+            collect_every_seconds: 86_400,
+            trash_grace_seconds: 86_400,
+            verify_within_seconds: 30 * 86_400,
         }
     }
 }

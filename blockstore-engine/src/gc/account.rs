@@ -45,12 +45,12 @@ impl Amount {
         self.stored_bytes += other.stored_bytes;
     }
 
-    fn encode(self) -> Document {
+    pub(super) fn encode(self) -> Document {
         let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
         doc! { "b": signed(self.blocks), "w": signed(self.raw_bytes), "s": signed(self.stored_bytes) }
     }
 
-    fn decode(document: &Document) -> Self {
+    pub(super) fn decode(document: &Document) -> Self {
         Self { blocks: number(document, "b"), raw_bytes: number(document, "w"), stored_bytes: number(document, "s") }
     }
 }

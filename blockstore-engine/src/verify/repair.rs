@@ -91,7 +91,7 @@ impl Blockstore {
             let mut writers = Writers::default();
             let stored = async {
                 for ids in bad.chunks(STORE_AT_ONCE) {
-                    let found = self.from_cache(ids).await?;
+                    let found = self.cached(ids).await?;
                     report.from_cache += found.len() as u64;
                     left.retain(|id| !found.iter().any(|(found, ..)| found == id));
                     // The cache holds no block of a group that encrypts.
@@ -163,7 +163,7 @@ impl Blockstore {
         })
     }
 
-    async fn from_cache(&self, ids: &[BlockId]) -> Result<Vec<(BlockId, Bytes, bool)>, VerifyError> {
+    async fn cached(&self, ids: &[BlockId]) -> Result<Vec<(BlockId, Bytes, bool)>, VerifyError> {
         let Some(cache) = self.engine.cache.clone() else { return Ok(Vec::new()) };
         let ids = ids.to_vec();
         let found = self.engine.workers.run(move || {
