@@ -209,8 +209,14 @@ async fn a_resync_opens_another_chain_and_retention_keeps_what_it_must() {
     world.wait_head(end).await;
     world.assert_restores(at2, &state2, false).await;
     // With a window of nothing only the newest snapshot and what follows it stay.
-    let retention =
-        RetentionPolicy { six_hourly_days: 0, daily_days: 0, weekly_weeks: 0, monthly_months: 0, oplog_window_days: 0 };
+    let retention = RetentionPolicy {
+        recent_hours: 0,
+        six_hourly_days: 0,
+        daily_days: 0,
+        weekly_weeks: 0,
+        monthly_months: 0,
+        oplog_window_days: 0,
+    };
     let schedule = SnapshotSchedule { every_seconds: 3600, replay_debt_seconds_max: 600 };
     let change = BackupSettings { retention: Some(retention), schedule: Some(schedule), ..Default::default() };
     world.metadb.update_backup_settings(&world.job, &change).await.unwrap();
