@@ -19,7 +19,7 @@ use tokio::time::sleep;
 const READY_WAIT_MAX: Duration = Duration::from_secs(240);
 /// From SIGTERM to SIGKILL.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(70);
-const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(400);
 
 /// Path of one of our programs, built beside the tests.
 ///

@@ -8,6 +8,7 @@
 pub mod appliance;
 mod binary;
 pub mod compare;
+pub mod cpu;
 mod replica_set;
 pub mod workload;
 
