@@ -146,7 +146,8 @@ fn configuration(appliance: &str, heads: &Path, options: &DaemonOptions) -> Resu
     let mut table: Table = toml::from_str(appliance).context("the appliance's configuration")?;
     let daemon = table.get_mut("daemon").and_then(Value::as_table_mut).context("it has a daemon")?;
     let (first_head, first_restore) = (free_row(4)?, free_row(RESTORE_PORTS)?);
-    let row = |first: u16, count: u16| -> Vec<Value> { (first..first + count).map(|p| Value::Integer(p.into())).collect() };
+    let row =
+        |first: u16, count: u16| -> Vec<Value> { (first..first + count).map(|p| Value::Integer(p.into())).collect() };
     let loopback = || free_port().map(|port| Value::String(format!("127.0.0.1:{port}")));
     let last_restore = first_restore + RESTORE_PORTS - 1;
     for (name, value) in [
@@ -156,7 +157,10 @@ fn configuration(appliance: &str, heads: &Path, options: &DaemonOptions) -> Resu
         ("head_bytes_max", Value::Integer(i64::try_from(options.head_bytes_max)?)),
         ("proof_every_seconds", Value::Integer(i64::try_from(options.proof_every_seconds)?)),
         ("head_ports", Value::Array(row(first_head, 4))),
-        ("restore_ports", Value::Array(vec![Value::Integer(first_restore.into()), Value::Integer(last_restore.into())])),
+        (
+            "restore_ports",
+            Value::Array(vec![Value::Integer(first_restore.into()), Value::Integer(last_restore.into())]),
+        ),
         ("kill_listen", loopback()?),
         ("debug_listen", loopback()?),
     ] {

@@ -29,7 +29,8 @@ async fn what_cannot_be_backed_up_is_said() -> Result<()> {
     appliance.start_agent("prod").await?;
     let dir = tempfile::tempdir()?;
 
-    let standalone = Mongod::start(MongodOptions::plain(mongod_binary(), dir.path().join("alone"), free_port()?)).await?;
+    let standalone =
+        Mongod::start(MongodOptions::plain(mongod_binary(), dir.path().join("alone"), free_port()?)).await?;
     let said = refusal(&appliance, &format!("mongodb://127.0.0.1:{}/", standalone.port())).await?;
     ensure!(said.contains("is a standalone") && said.contains("rs.initiate()"), "{said}");
     standalone.stop().await?;
@@ -46,7 +47,8 @@ async fn what_cannot_be_backed_up_is_said() -> Result<()> {
     let set = ReplicaSet::start(1, ReplicaSetOptions::default()).await?;
     let user = doc! {"createUser": USER, "pwd": "right", "roles": ["backup", "clusterMonitor"]};
     set.client().database("admin").run_command(user).await?;
-    let uri = |password: &str| format!("mongodb://{USER}:{password}@{}/?replicaSet=rs0&authSource=admin", set.hosts()[0]);
+    let uri =
+        |password: &str| format!("mongodb://{USER}:{password}@{}/?replicaSet=rs0&authSource=admin", set.hosts()[0]);
     let said = refusal(&appliance, &uri("wrong")).await?;
     ensure!(said.contains("refuses the login") && said.contains("authSource"), "{said}");
     ensure!(!said.contains("wrong"), "no password is repeated: {said}");

@@ -90,7 +90,8 @@ async fn look_at(client: &Client, host: &str) -> Result<Found, JobError> {
 /// A login that is wrong or may do nothing stays so: trying again says nothing new.
 fn login_refusal(error: &JobError, host: &str) -> Option<String> {
     let JobError::Source { source, .. } = error else { return None };
-    if matches!(&*source.kind, ErrorKind::Authentication { .. }) || command_code(source) == Some(AUTHENTICATION_FAILED) {
+    if matches!(&*source.kind, ErrorKind::Authentication { .. }) || command_code(source) == Some(AUTHENTICATION_FAILED)
+    {
         return Some(format!(
             "{host} refuses the login of the connection string: check its user, password and authSource (the database that the user was created in)"
         ));

@@ -114,7 +114,8 @@ fn listed(db: &str, raw: &RawDocument) -> Option<Listed> {
 
 async fn list_indexes(member: &Member, db: &str, uuid: &str) -> Result<(Vec<RawDocumentBuf>, Ts), JobError> {
     let doing = "list the indexes";
-    let command = doc! { "listIndexes": uuid_bson(uuid)?, "includeBuildUUIDs": true, "cursor": { "batchSize": LIST_BATCH } };
+    let command =
+        doc! { "listIndexes": uuid_bson(uuid)?, "includeBuildUUIDs": true, "cursor": { "batchSize": LIST_BATCH } };
     let mut cursor = member.cursor(db, command, LIST_BATCH, None, doing).await?;
     let (mut indexes, mut time) = (Vec::new(), Ts::ZERO);
     while let Some(batch) = cursor.try_next().await.map_err(|source| member.error(doing, source))? {

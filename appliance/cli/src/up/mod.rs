@@ -26,9 +26,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{
-    layout::Layout, ports::Ports, programs::Programs, ready::Ready, reserved::Reserved, supervisor::Service,
-};
+use self::{layout::Layout, ports::Ports, programs::Programs, ready::Ready, reserved::Reserved, supervisor::Service};
 use crate::{args::UpArgs, client::Client, connect::DEFAULT_DIR, output::Output};
 
 /// How long the parts may take to serve after their start: schema, indexes, certificates on a slow disk.

@@ -46,8 +46,7 @@ impl Ports {
         let path = layout.path(FILE);
         let ports = match std::fs::read(&path) {
             Ok(bytes) => {
-                let kept: Self =
-                    serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display()))?;
+                let kept: Self = serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display()))?;
                 kept.keep(args, reserved)?
             }
             Err(_) => Self::choose(args, reserved)?,
