@@ -203,11 +203,10 @@ async fn a_head_that_is_lost_before_its_first_snapshot_is_loaded_again() {
         daemon = world.daemon(&settings).await;
         world.wait(&format!("a load after the head lost {lost}"), |job| job.state == BackupState::Resyncing).await;
     }
+    world.wait_snapshots(1).await;
     insert(&world, "c", 1000, 500).await;
     let (at, state) = recorded(&world).await;
     let end = world.mark().await;
-    world.wait_head(end).await;
-    world.wait_snapshots(1).await;
     assert_eq!(world.ledger.chains(&world.job).await.unwrap().len(), 1, "loaded again, not synced again");
     world.wait_head(end).await;
     world.assert_restores(at, &state, false).await;
