@@ -33,9 +33,8 @@ const LARGE_TRANSACTION_OPS: usize = 50_000;
 /// Longest pause between two kills.
 const PAUSE_MAX: Duration = Duration::from_millis(1800);
 /// How often a part is looked for before it is said to be down, and the distance.
-const LOOKS: u32 = 300;
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-const POLL: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 600;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -240,12 +239,11 @@ async fn strike_in_restore(appliance: &Appliance, parts: &[Part], pauses: &[u64]
 }
 
 async fn new_restore_mongod(appliance: &Appliance, seen: &[u32]) -> Option<u32> {
-    let looks = LOOKS * (LOOK_EVERY.as_millis() / POLL.as_millis()) as u32;
-    for _ in 0..looks {
+    for _ in 0..LOOKS {
         if let Some(pid) = appliance.restore_pids().into_iter().find(|pid| !seen.contains(pid)) {
             return Some(pid);
         }
-        sleep(POLL).await;
+        sleep(LOOK_EVERY).await;
     }
     None
 }

@@ -43,16 +43,14 @@ async fn two_appliances_do_not_collide() -> Result<()> {
     let uri = set.uri();
     let (first, second) = tokio::join!(one.back_up("prod", &uri), other.back_up("prod", &uri));
     let (first, second) = (first?, second?);
-    let (x, y) = tokio::join!(one.wait_active(&first, SYNC_WAIT), other.wait_active(&second, SYNC_WAIT));
-    (x?, y?);
+    tokio::try_join!(one.wait_active(&first, SYNC_WAIT), other.wait_active(&second, SYNC_WAIT))?;
     numbers.delete_many(doc! {"n": {"$mod": [3, 1]}}).await?;
     let mut instants = Instants::default();
     let at = instants.record(&client, "after the sync").await?;
-    let (x, y) = tokio::join!(one.wait_restorable(&first, at, WAIT), other.wait_restorable(&second, at, WAIT));
-    (x?, y?);
+    tokio::try_join!(one.wait_restorable(&first, at, WAIT), other.wait_restorable(&second, at, WAIT))?;
     let instant = &instants.all()[0];
-    let (x, y) = tokio::join!(check_restore(&one, &first, instant), check_restore(&other, &second, instant));
-    (x.context("restore by one")?, y.context("restore by the other")?);
+    let both = [check_restore(&one, &first, instant), check_restore(&other, &second, instant)];
+    futures::future::try_join_all(both).await.context("restore by both at once")?;
 
     // SIGTERM ends what this one started, and nothing of the other's.
     let (started, dir) = (pids(&one.ready()?), one.dir().to_owned());
