@@ -15,11 +15,13 @@ use nix::{
 use serde_json::Value;
 use tokio::time::sleep;
 
+use crate::processes::{kill_pid, mongods_below};
+
 /// How long an appliance may take to be ready on a loaded machine.
 const READY_WAIT_MAX: Duration = Duration::from_secs(240);
 /// From SIGTERM to SIGKILL.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(70);
-const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(400);
 
 /// Path of one of our programs, built beside the tests.
 ///
@@ -46,7 +48,33 @@ impl Appliance {
     /// It did not become ready; the error quotes its logs.
     pub async fn start(mongod: &Path) -> Result<Self> {
         let dir = tempfile::tempdir().context("make a folder")?;
-        let up = spawn_up(dir.path(), mongod)?;
+        let port = || holdfast_mongod::free_port().map(|p| p.to_string());
+        let heads = free_row(4)?.to_string();
+        Self::begin(dir, mongod, &["--web-port", &port()?, "--ingest-port", &port()?, "--heads-port", &heads]).await
+    }
+
+    /// As [`Self::start`], on the ports that `up` chooses by itself.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_on_usual_ports(mongod: &Path) -> Result<Self> {
+        Self::begin(tempfile::tempdir().context("make a folder")?, mongod, &[]).await
+    }
+
+    /// Starts one in a folder in which one ran before.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_again(dir: tempfile::TempDir, mongod: &Path) -> Result<Self> {
+        Self::begin(dir, mongod, &[]).await
+    }
+
+    async fn begin(dir: tempfile::TempDir, mongod: &Path, arguments: &[&str]) -> Result<Self> {
+        std::fs::create_dir_all(dir.path().join("logs"))?;
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.path().join("logs/up.log"))?;
+        let mut command = up(dir.path(), mongod)?;
+        command.args(arguments).stdout(log.try_clone()?).stderr(log);
+        let up = command.spawn().context("start holdfast up")?;
         let mut appliance = Self { dir, up, agents: Vec::new() };
         appliance.wait_ready().await?;
         Ok(appliance)
@@ -104,15 +132,15 @@ impl Appliance {
     /// Process ids of the mongods that keep heads open now.
     #[must_use]
     pub fn head_pids(&self) -> Vec<u32> {
-        let heads = self.dir().join("daemon");
-        let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-        let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
-        let is_head = |pid: &u32| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains("--dbpath") && line.contains(&*heads.to_string_lossy())
-        };
-        pids.filter(is_head).collect()
+        mongods_below(&self.dir().join("daemon/jobs")).into_iter().map(|found| found.pid).collect()
+    }
+
+    /// Process ids of the mongods that make restores now.
+    #[must_use]
+    pub fn restore_pids(&self) -> Vec<u32> {
+        let mut found = mongods_below(&self.dir().join("daemon/work"));
+        found.retain(|mongod| mongod.dbpath.to_string_lossy().contains("/work/restore-"));
+        found.into_iter().map(|mongod| mongod.pid).collect()
     }
 
     /// Runs `holdfast` with `--json`; its answer.
@@ -195,12 +223,22 @@ impl Appliance {
     /// # Errors
     /// One of the steps failed.
     pub async fn back_up(&mut self, group: &str, uri: &str) -> Result<String> {
+        self.back_up_on(group, uri, &[]).await
+    }
+
+    /// As [`Self::back_up`], on a daemon that has all these labels.
+    ///
+    /// # Errors
+    /// One of the steps failed.
+    pub async fn back_up_on(&mut self, group: &str, uri: &str, labels: &[&str]) -> Result<String> {
         self.cli(&["groups", "create", group]).await?;
         self.start_agent(group).await?;
         let found = self.cli(&["deployments", "add", group, uri]).await?;
         let rs = found[0]["rs"].as_str().context("the name of the set")?.to_owned();
         let backup = format!("{group}/{rs}");
-        self.cli(&["backups", "start", &backup]).await?;
+        let mut start = vec!["backups", "start", &backup];
+        start.extend(labels.iter().flat_map(|label| ["--label", label]));
+        self.cli(&start).await?;
         Ok(backup)
     }
 
@@ -263,6 +301,15 @@ impl Appliance {
         self.stop_now().await
     }
 
+    /// As [`Self::stop`]; its folder, with everything in it.
+    ///
+    /// # Errors
+    /// As [`Self::stop`].
+    pub async fn stop_keeping_files(mut self) -> Result<tempfile::TempDir> {
+        self.stop_now().await?;
+        Ok(std::mem::replace(&mut self.dir, tempfile::tempdir()?))
+    }
+
     async fn stop_now(&mut self) -> Result<()> {
         for agent in &mut self.agents {
             agent.kill().ok();
@@ -300,25 +347,23 @@ impl Drop for Appliance {
     }
 }
 
-fn spawn_up(dir: &Path, mongod: &Path) -> Result<Child> {
-    std::fs::create_dir_all(dir.join("logs"))?;
-    let log = std::fs::File::create(dir.join("logs/up.log"))?;
-    let port = || holdfast_mongod::free_port().map(|p| p.to_string());
-    let heads = free_row(4)?.to_string();
-    Command::new(program("holdfast")?)
-        .args(["up", "--web-port", &port()?, "--ingest-port", &port()?, "--heads-port", &heads])
-        .arg("--dir")
-        .arg(dir)
-        .env("MONGOD", mongod)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .context("start holdfast up")
+fn up(dir: &Path, mongod: &Path) -> Result<Command> {
+    let mut command = Command::new(program("holdfast")?);
+    command.arg("up").arg("--dir").arg(dir).env("MONGOD", mongod).stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Runs `holdfast up` in a folder where it must end by itself; status and output.
+///
+/// # Errors
+/// It could not be started.
+pub async fn up_output(dir: &Path, mongod: &Path) -> Result<Output> {
+    let mut command = up(dir, mongod)?;
+    tokio::task::spawn_blocking(move || command.output()).await?.context("run holdfast up")
 }
 
 /// First of `count` free ports in a row.
-fn free_row(count: u16) -> Result<u16> {
+pub(crate) fn free_row(count: u16) -> Result<u16> {
     for _ in 0..200 {
         let first = holdfast_mongod::free_port()?;
         if (first..first + count).all(|p| std::net::TcpListener::bind(("127.0.0.1", p)).is_ok()) {
@@ -326,12 +371,4 @@ fn free_row(count: u16) -> Result<u16> {
         }
     }
     bail!("no {count} free ports in a row")
-}
-
-/// SIGKILL.
-///
-/// # Errors
-/// There is no such process.
-pub fn kill_pid(pid: u32) -> Result<()> {
-    kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGKILL).with_context(|| format!("kill process {pid}"))
 }

@@ -92,9 +92,12 @@ async fn collection(db: &Database, name: &str, info: &Document, hashes: &Documen
     };
     let mut indexes = Vec::new();
     if kind == "collection" {
-        let list = doc! { "listIndexes": name, "cursor": { "batchSize": CATALOG_BATCH } };
+        let list = doc! { "listIndexes": name, "includeBuildUUIDs": true, "cursor": { "batchSize": CATALOG_BATCH } };
         for spec in first_batch(db.run_command(list).await.context("listIndexes")?)? {
-            indexes.push(canonical(&spec));
+            // One that is being built is no index yet.
+            if !spec.contains_key("buildUUID") {
+                indexes.push(canonical(&spec));
+            }
         }
         indexes.sort();
     }

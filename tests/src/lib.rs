@@ -8,6 +8,9 @@
 pub mod appliance;
 mod binary;
 pub mod compare;
+pub mod cpu;
+pub mod extra_daemon;
+pub mod processes;
 mod replica_set;
 pub mod workload;
 

@@ -43,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "holdfast-daemon",
         &[
+            "holdfast-memory",
             "holdfast-domain",
             "holdfast-agent-api",
             "holdfast-metadb",
@@ -52,10 +53,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "blockstore-engine",
         ],
     ),
-    ("holdfast-agent", &["holdfast-domain", "holdfast-agent-api"]),
+    ("holdfast-agent", &["holdfast-domain", "holdfast-agent-api", "holdfast-memory"]),
     (
         "holdfast-app",
         &[
+            "holdfast-memory",
             "holdfast-web",
             "holdfast-ingest",
             "holdfast-service",

@@ -8,13 +8,11 @@
 mod api;
 pub mod backup;
 mod identity;
-mod memory;
 mod retry;
 mod run;
 mod transport;
 
 pub use api::ServerApi;
 pub use identity::{Identity, StateDir};
-pub use memory::bound_allocator;
 pub use run::{RunOptions, SPOOL_BYTES_MAX_DEFAULT, run};
 pub use transport::{Client, ClientOptions, PinSet, Proxy, TransportError};

@@ -4,7 +4,10 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use holdfast_agent::{RunOptions, SPOOL_BYTES_MAX_DEFAULT, backup};
+use holdfast_agent::{
+    RunOptions, SPOOL_BYTES_MAX_DEFAULT,
+    backup::{self, UserProof},
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -29,12 +32,15 @@ enum Command {
         /// Connection string of an administrator.
         #[arg(long)]
         mongodb: String,
-        /// Name of the user.
+        /// Name of the user; with --external the certificate's subject, `CN=backup,OU=clients`, or the name in the directory.
         #[arg(long)]
         user: String,
         /// File with the user's password in its first line.
-        #[arg(long)]
-        password_file: PathBuf,
+        #[arg(long, required_unless_present = "external")]
+        password_file: Option<PathBuf>,
+        /// The user is known by a certificate (x509), LDAP or Kerberos, and has no password here.
+        #[arg(long, conflicts_with = "password_file")]
+        external: bool,
     },
     /// Checks that everything that backing up needs is allowed; exit status 1 when something is not.
     Check {
@@ -79,7 +85,7 @@ enum Part {
 }
 
 fn main() -> ExitCode {
-    holdfast_agent::bound_allocator();
+    holdfast_memory::bound_allocator();
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_new(&arguments.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -103,7 +109,9 @@ fn main() -> ExitCode {
 async fn command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(arguments) => run(arguments).await.map(|()| ExitCode::SUCCESS),
-        Command::Role { mongodb, user, password_file } => role(&mongodb, &user, &password_file).await,
+        Command::Role { mongodb, user, password_file, external: _ } => {
+            role(&mongodb, &user, password_file.as_deref()).await
+        }
         Command::Check { mongodb } => check(&mongodb).await,
     }
 }
@@ -140,14 +148,20 @@ async fn run(arguments: RunArguments) -> anyhow::Result<()> {
     holdfast_agent::run(options, cancel).await
 }
 
-async fn role(uri: &str, user: &str, password_file: &std::path::Path) -> anyhow::Result<ExitCode> {
-    let text =
-        std::fs::read_to_string(password_file).with_context(|| format!("cannot read {}", password_file.display()))?;
-    let password = text.lines().next().unwrap_or_default().trim();
-    anyhow::ensure!(!password.is_empty(), "{} holds no password", password_file.display());
+/// Without a password file the user is an external one.
+async fn role(uri: &str, user: &str, password_file: Option<&std::path::Path>) -> anyhow::Result<ExitCode> {
+    let proof = match password_file {
+        None => UserProof::External,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let password = text.lines().next().unwrap_or_default().trim();
+            anyhow::ensure!(!password.is_empty(), "{} holds no password", path.display());
+            UserProof::Password(password.to_owned())
+        }
+    };
     let client = mongodb::Client::with_uri_str(uri).await.context("cannot use the connection string")?;
-    backup::create_role_and_user(&client, user, password).await.context("cannot create the role and the user")?;
-    println!("The user {user} (database admin) has the role {} now.", backup::ROLE);
+    backup::create_role_and_user(&client, user, &proof).await.context("cannot create the role and the user")?;
+    println!("The user {user} (database {}) has the role {} now.", proof.database(), backup::ROLE);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -77,6 +77,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    holdfast_memory::bound_allocator();
     let cli = Cli::parse();
     holdfast_service::install_crypto_provider();
     let level = holdfast_service::logging::init();

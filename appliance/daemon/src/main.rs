@@ -20,9 +20,13 @@ struct Args {
     ready_file: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    holdfast_memory::bound_allocator();
     let args = Args::parse();
+    tokio::runtime::Runtime::new().context("start the runtime")?.block_on(run(args))
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
     let level = logging::init();
     holdfast_service::install_crypto_provider();
     let settings: Settings = holdfast_service::load_toml(&args.config)?;

@@ -184,6 +184,36 @@ async fn a_flipped_document_and_a_lost_head_are_healed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_is_lost_before_its_first_snapshot_is_loaded_again() {
+    let world = World::new(ReplicaSetOptions::default()).await;
+    insert(&world, "c", 0, 500).await;
+    let settings = world.settings("one");
+    let mut daemon = world.daemon(&settings).await;
+    // Without a catalog the first snapshot waits a while: long enough to lose the head before it.
+    let _agent = Agent::start_without_catalog(&world.source, &world.ledger, &world.job).await;
+    for lost in ["its version document", "its files"] {
+        world.wait("a loaded head", |job| matches!(job.state, BackupState::CatchingUp | BackupState::Active)).await;
+        daemon.stop().await;
+        assert!(world.snapshots().await.is_empty(), "no snapshot yet");
+        if lost == "its files" {
+            support::destroy_head(&settings, &world.job);
+        } else {
+            support::lose_version(&settings, &world.job).await;
+        }
+        daemon = world.daemon(&settings).await;
+        world.wait(&format!("a load after the head lost {lost}"), |job| job.state == BackupState::Resyncing).await;
+    }
+    world.wait_snapshots(1).await;
+    insert(&world, "c", 1000, 500).await;
+    let (at, state) = recorded(&world).await;
+    let end = world.mark().await;
+    assert_eq!(world.ledger.chains(&world.job).await.unwrap().len(), 1, "loaded again, not synced again");
+    world.wait_head(end).await;
+    world.assert_restores(at, &state, false).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resync_opens_another_chain_and_retention_keeps_what_it_must() {
     let world = World::new(ReplicaSetOptions::default()).await;
     insert(&world, "c", 0, 500).await;
@@ -209,8 +239,14 @@ async fn a_resync_opens_another_chain_and_retention_keeps_what_it_must() {
     world.wait_head(end).await;
     world.assert_restores(at2, &state2, false).await;
     // With a window of nothing only the newest snapshot and what follows it stay.
-    let retention =
-        RetentionPolicy { six_hourly_days: 0, daily_days: 0, weekly_weeks: 0, monthly_months: 0, oplog_window_days: 0 };
+    let retention = RetentionPolicy {
+        recent_hours: 0,
+        six_hourly_days: 0,
+        daily_days: 0,
+        weekly_weeks: 0,
+        monthly_months: 0,
+        oplog_window_days: 0,
+    };
     let schedule = SnapshotSchedule { every_seconds: 3600, replay_debt_seconds_max: 600 };
     let change = BackupSettings { retention: Some(retention), schedule: Some(schedule), ..Default::default() };
     world.metadb.update_backup_settings(&world.job, &change).await.unwrap();

@@ -18,6 +18,9 @@ const MONDAY_OFFSET: i64 = 3 * DAY;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionPolicy {
+    /// Every snapshot is kept this many hours, whoever asked for it: also extra ones and those taken on demand.
+    #[serde(default = "recent_hours")]
+    pub recent_hours: u32,
     /// 6-hourly snapshots are kept this many days.
     pub six_hourly_days: u32,
     /// Daily snapshots: this many days.
@@ -32,8 +35,20 @@ pub struct RetentionPolicy {
 
 impl Default for RetentionPolicy {
     fn default() -> Self {
-        Self { six_hourly_days: 2, daily_days: 7, weekly_weeks: 4, monthly_months: 12, oplog_window_days: 7 }
+        Self {
+            recent_hours: recent_hours(),
+            six_hourly_days: 2,
+            daily_days: 7,
+            weekly_weeks: 4,
+            monthly_months: 12,
+            oplog_window_days: 7,
+        }
     }
+}
+
+/// What a policy stored before the field existed keeps.
+fn recent_hours() -> u32 {
+    24
 }
 
 /// What the planner needs to know of a snapshot.
@@ -59,6 +74,8 @@ pub enum KeepReason {
     Newest,
     /// The newest at or before the start of the oplog window: the window is served from it.
     WindowBase,
+    /// Younger than the time that every snapshot is kept.
+    Recent,
     /// First of its six hours.
     SixHourly,
     /// First of its day.
@@ -104,6 +121,10 @@ pub fn plan_retention(policy: &RetentionPolicy, snapshots: &[SnapshotFacts], now
     let window_start = now - i64::from(policy.oplog_window_days) * DAY;
     if let Some(n) = sorted.iter().rposition(|s| s.good && s.at <= window_start) {
         add(n, KeepReason::WindowBase);
+    }
+    let recent_from = now - i64::from(policy.recent_hours) * HOUR;
+    for (n, _) in sorted.iter().enumerate().filter(|(_, s)| s.at > recent_from) {
+        add(n, KeepReason::Recent);
     }
     let tiers = [
         (KeepReason::SixHourly, 6 * HOUR, 0, i64::from(policy.six_hourly_days) * DAY),
@@ -154,9 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn every_recent_snapshot_stays() {
+        let now = 20_000 * DAY;
+        let all: Vec<_> = (0..48 * 60).map(|n| facts(now - n * 60)).collect();
+        let plan = plan_retention(&RetentionPolicy { recent_hours: 2, ..RetentionPolicy::default() }, &all, now);
+        assert!(all[..120].iter().all(|s| plan.keep.iter().any(|k| k.id == s.id)), "each of the last two hours");
+        assert!(plan.keep.len() < 120 + 16, "older ones thin out: {}", plan.keep.len());
+    }
+
+    #[test]
     fn never_removes_pinned_newest_or_the_windows_base() {
         let now = 20_000 * DAY;
         let policy = RetentionPolicy {
+            recent_hours: 0,
             six_hourly_days: 0,
             daily_days: 0,
             weekly_weeks: 0,

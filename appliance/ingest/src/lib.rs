@@ -34,6 +34,7 @@ mod range;
 mod redact;
 mod restores;
 mod state;
+mod sum_lists;
 mod sync;
 mod watcher;
 

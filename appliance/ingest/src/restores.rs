@@ -52,7 +52,7 @@ pub(crate) async fn download(
     let plan = state.plans().get(state.blockstore(), &root, format).await?;
     let asked = Asked { job: &job, method, headers: &headers, name, size: plan.len() };
     if sums {
-        return send_sums(&state, &asked, plan);
+        return send_sums(&state, &asked, root, plan);
     }
     let etag = plan.etag();
     if let Some(answer) = asked.preconditions(&etag)? {
@@ -182,14 +182,24 @@ fn ready_root(job: &RestoreJob) -> Result<RootId, ApiError> {
     root.parse().map_err(|_| unknown())
 }
 
-fn send_sums(state: &IngestState, asked: &Asked<'_>, plan: crate::plans::Plan) -> Result<Response, ApiError> {
+fn send_sums(
+    state: &IngestState,
+    asked: &Asked<'_>,
+    root: RootId,
+    plan: crate::plans::Plan,
+) -> Result<Response, ApiError> {
     asked.check_uses()?;
     let mut response = StatusCode::OK.into_response();
     set(&mut response, header::CONTENT_TYPE, "text/plain; charset=utf-8");
     set(&mut response, header::CACHE_CONTROL, "private, no-transform");
-    if asked.method != Method::HEAD {
+    if asked.method == Method::HEAD {
+        return Ok(response);
+    }
+    if let Some(list) = state.sum_lists().get(&root) {
+        *response.body_mut() = Body::from(list);
+    } else {
         let slot = state.download_slot()?;
-        let lines = plan.sums().map_ok(bytes::Bytes::from).map_err(log_broken(asked.job));
+        let lines = state.sum_lists().keeping(root, plan.sums().map_err(log_broken(asked.job)));
         // The guard rides along with the stream and is dropped with it.
         *response.body_mut() = Body::from_stream(lines.map(move |line| {
             let _ = &slot;

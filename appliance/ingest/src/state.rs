@@ -18,6 +18,7 @@ use crate::{
     plans::Plans,
     pressure::{Bounds, Pressure},
     problem::ApiError,
+    sum_lists::SumLists,
 };
 
 /// Downloads that one instance serves at once; each holds up to about 12 MB of batches.
@@ -54,6 +55,7 @@ struct Inner {
     in_flight: InFlight,
     pressure: Pressure,
     plans: Plans,
+    sum_lists: SumLists,
     assignments: Assignments,
     downloads: Arc<Semaphore>,
 }
@@ -75,6 +77,7 @@ impl IngestState {
             in_flight: InFlight::new(parts.payload_bytes_in_flight_max, SLICE_BODY_BYTES_MAX),
             pressure: Pressure::new(bounds),
             plans: Plans::default(),
+            sum_lists: SumLists::default(),
             assignments: Assignments::new(lease),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             parts,
@@ -107,6 +110,10 @@ impl IngestState {
 
     pub(crate) fn plans(&self) -> &Plans {
         &self.0.plans
+    }
+
+    pub(crate) fn sum_lists(&self) -> &SumLists {
+        &self.0.sum_lists
     }
 
     pub(crate) fn assignments(&self) -> &Assignments {

@@ -52,7 +52,10 @@ impl Ledger {
                 Ok(Some(found)) if !found.get_bool("dropped").unwrap_or(false) => return Ok(day),
                 Ok(Some(_)) => day = next(self.last_dropped_day(job).await?.unwrap_or(day).max(day)),
                 Ok(None) => match days.insert_one(doc! { "_id": day_key(job, day), "made": DateTime::now() }).await {
-                    Ok(_) => return Ok(day),
+                    Ok(_) => {
+                        self.create_uncompressed(&Self::day_name(job, day)).await?;
+                        return Ok(day);
+                    }
                     Err(e) if duplicate(&e) && tries.pause().await => {}
                     Err(e) if passing(&e) && tries.pause().await => {}
                     Err(e) => return Err(on(op)(e)),

@@ -109,9 +109,22 @@ impl Ledger {
 
     /// Creates a collection unless it exists: a transaction must find it.
     pub(crate) async fn create(&self, name: &str) -> Result<(), LedgerError> {
+        self.create_with(name, None).await
+    }
+
+    /// As [`Self::create`], for documents that hold compressed bytes: the server need not try to compress them again.
+    pub(crate) async fn create_uncompressed(&self, name: &str) -> Result<(), LedgerError> {
+        self.create_with(name, Some(doc! { "wiredTiger": { "configString": "block_compressor=none" } })).await
+    }
+
+    async fn create_with(&self, name: &str, storage_engine: Option<Document>) -> Result<(), LedgerError> {
         let mut tries = Tries::new();
         loop {
-            match self.db.create_collection(name).await {
+            let mut action = self.db.create_collection(name);
+            if let Some(options) = &storage_engine {
+                action = action.storage_engine(options.clone());
+            }
+            match action.await {
                 Ok(()) => return Ok(()),
                 Err(e) if server_code(&e) == Some(CODE_NAMESPACE_EXISTS) => return Ok(()),
                 Err(e) if passing(&e) && tries.pause().await => {}

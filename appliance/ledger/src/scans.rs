@@ -224,7 +224,7 @@ impl Ledger {
         };
         if doc.next_seq == 0 {
             let name = Self::sync_name(job, chain);
-            self.create(&name).await?;
+            self.create_uncompressed(&name).await?;
             let older = doc! { "_id": {
                 "$gte": { "uuid": &request.uuid, "scan": 0_i64 }, "$lt": { "uuid": &request.uuid, "scan": doc.scan },
             } };

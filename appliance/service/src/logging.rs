@@ -74,12 +74,14 @@ pub(crate) fn layer<W>(filter: EnvFilter, json: bool, writer: W) -> (Box<dyn Lay
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    // A filter of the whole subscriber, not of the one layer (`with_filter`): that one remembers per thread what it was asked
+    // last, and a library that asks and then writes nothing (the driver does, before every command) loses the next line of ours.
     let (filter, reload) = reload::Layer::new(filter);
     let base = fmt::layer().with_writer(writer);
     let layer = if json {
-        base.json().flatten_event(true).with_current_span(true).with_filter(filter).boxed()
+        filter.and_then(base.json().flatten_event(true).with_current_span(true)).boxed()
     } else {
-        base.with_ansi(io::stderr().is_terminal()).with_filter(filter).boxed()
+        filter.and_then(base.with_ansi(io::stderr().is_terminal())).boxed()
     };
     (layer, LogLevel { reload })
 }
@@ -124,6 +126,24 @@ mod tests {
         let messages: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
         assert_eq!(messages, ["shown", "shown later", "still shown"]);
         assert_eq!(lines[0]["job"], "j1");
+    }
+
+    #[test]
+    fn no_line_is_lost_when_a_library_asks_whether_its_own_would_be_shown() {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let (layer, _level) = layer(EnvFilter::new(FILTER_DEFAULT), true, move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            // As the bridge from `log` asks for the driver, which writes nothing then.
+            let hidden = tracing::info_span!(target: "mongodb::command", "hidden");
+            let metadata = hidden.metadata().unwrap();
+            for n in 0..3 {
+                assert!(!tracing::dispatcher::get_default(|dispatch| dispatch.enabled(metadata)));
+                tracing::info!(n, "shown");
+            }
+        });
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 3, "{text}");
     }
 
     #[test]

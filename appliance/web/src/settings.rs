@@ -29,6 +29,10 @@ pub(crate) struct ScheduleView {
     replay_debt_seconds_max: u32,
 }
 
+fn recent_hours() -> u32 {
+    RetentionPolicy::default().recent_hours
+}
+
 fn replay_debt() -> u32 {
     SnapshotSchedule::default().replay_debt_seconds_max
 }
@@ -37,6 +41,9 @@ fn replay_debt() -> u32 {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RetentionView {
+    /// Every snapshot is kept this many hours; default 24.
+    #[serde(default = "recent_hours")]
+    recent_hours: u32,
     /// 6-hourly snapshots are kept this many days.
     six_hourly_days: u32,
     /// Daily ones: this many days.
@@ -95,6 +102,7 @@ impl From<&BackupJob> for SettingsView {
                 replay_debt_seconds_max: schedule.replay_debt_seconds_max,
             },
             retention: RetentionView {
+                recent_hours: retention.recent_hours,
                 six_hourly_days: retention.six_hourly_days,
                 daily_days: retention.daily_days,
                 weekly_weeks: retention.weekly_weeks,
@@ -173,6 +181,7 @@ pub(crate) async fn change_settings(
 
 fn retention(view: RetentionView) -> Result<RetentionPolicy, ApiError> {
     let days = [
+        view.recent_hours / 24,
         view.six_hourly_days,
         view.daily_days,
         view.weekly_weeks.saturating_mul(7),
@@ -185,6 +194,7 @@ fn retention(view: RetentionView) -> Result<RetentionPolicy, ApiError> {
         )));
     }
     Ok(RetentionPolicy {
+        recent_hours: view.recent_hours,
         six_hourly_days: view.six_hourly_days,
         daily_days: view.daily_days,
         weekly_weeks: view.weekly_weeks,

@@ -56,6 +56,8 @@ pub(crate) struct SnapshotView {
     server_version: String,
     /// Number of the chain that a replay from it follows.
     chain: i64,
+    /// How long writing it took, from the start of reading to the commit, in seconds.
+    took_seconds: f64,
 }
 
 fn view(snapshot: &Snapshot, proof: Option<String>) -> SnapshotView {
@@ -74,6 +76,7 @@ fn view(snapshot: &Snapshot, proof: Option<String>) -> SnapshotView {
         stored_bytes: root.stored_bytes,
         server_version: meta.server_version.clone(),
         chain: meta.resume.chain,
+        took_seconds: root.committed_at.saturating_duration_since(meta.taken_at).as_secs_f64(),
     }
 }
 

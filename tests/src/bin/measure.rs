@@ -9,7 +9,12 @@ use anyhow::{Context as _, Result};
 use bson::{Document, Timestamp, doc};
 use futures::future::try_join_all;
 use holdfast_domain::Ts;
-use holdfast_tests::{ReplicaSet, ReplicaSetOptions, appliance::Appliance, mongod_binary};
+use holdfast_tests::{
+    ReplicaSet, ReplicaSetOptions,
+    appliance::Appliance,
+    cpu::{CpuWatch, peak_resident_bytes},
+    mongod_binary,
+};
 use mongodb::Client;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -21,12 +26,35 @@ const COLLECTIONS: i64 = 4;
 const BATCH: i64 = 2000;
 /// Small operations of the catch-up.
 const SMALL_OPS: i64 = 600_000;
+/// Updates, one by one, whose cost at the agent and at the primary is compared.
+const UPDATES: i64 = 40_000;
 /// Writes whose way to "restorable" is timed.
 const PROBES: usize = 60;
 const LONG: Duration = Duration::from_secs(900);
 
 fn report(name: &str, value: f64, unit: &str, target: &str, met: bool) {
     println!("{name:<44} {value:>10.2} {unit:<8} target {target:<12} {}", if met { "met" } else { "MISSED" });
+}
+
+/// Watches every process that takes part.
+fn watch(appliance: &Appliance, set: &ReplicaSet, agent: bool) -> Result<CpuWatch> {
+    let mut parts = vec![("source".to_owned(), set.member(0)?.pid())];
+    if agent {
+        parts.push(("agent".to_owned(), appliance.agent_pid(0)));
+    }
+    for part in ["web", "ingest", "daemon", "mongod"] {
+        parts.push((part.to_owned(), appliance.pid(part).with_context(|| format!("{part} runs"))?));
+    }
+    parts.extend(appliance.head_pids().into_iter().map(|pid| ("heads".to_owned(), pid)));
+    CpuWatch::start(parts)
+}
+
+fn say(mut watch: CpuWatch, appliance: &Appliance) -> Result<()> {
+    for pid in appliance.head_pids() {
+        watch.joined("heads", pid);
+    }
+    println!("  {}", watch.line()?);
+    Ok(())
 }
 
 #[tokio::main]
@@ -44,12 +72,12 @@ async fn main() -> Result<()> {
     snapshots(&appliance, &backup, first, second).await?;
     latency(&appliance, &backup, &client).await?;
     agent_cpu(&appliance, &backup, &set, &client).await?;
-    catch_up(&appliance, &backup, &client).await?;
+    catch_up(&appliance, &backup, &set, &client).await?;
     for part in ["daemon", "ingest"] {
-        let peak = peak_rss(appliance.pid(part).with_context(|| format!("{part} runs"))?)?;
+        let peak = peak_resident_bytes(appliance.pid(part).with_context(|| format!("{part} runs"))?)?;
         report(&format!("{part}: peak resident"), peak / MB, "MB", "<= 256", peak <= 256.0 * 1_048_576.0);
     }
-    let peak = peak_rss(appliance.agent_pid(0))?;
+    let peak = peak_resident_bytes(appliance.agent_pid(0))?;
     report("agent: peak resident", peak / MB, "MB", "<= 128", peak <= 128.0 * 1_048_576.0);
     appliance.stop().await
 }
@@ -87,12 +115,14 @@ fn bson_number(doc: &Document, name: &str) -> Result<f64> {
 }
 
 async fn initial_sync(appliance: &mut Appliance, set: &ReplicaSet, bytes: f64) -> Result<String> {
-    let since = Instant::now();
+    let (since, mut cpu) = (Instant::now(), watch(appliance, set, false)?);
     let backup = appliance.back_up("measure", &set.uri()).await?;
+    cpu.joined("agent", appliance.agent_pid(0));
     let open = |b: &Value| b["state"] == "catchingUp" || b["state"] == "active";
     appliance.wait_backup(&backup, LONG, open).await?;
     let rate = bytes / MB / since.elapsed().as_secs_f64();
     report("initial sync until the head has its indexes", rate, "MB/s", ">= 40", rate >= 40.0);
+    say(cpu, appliance)?;
     appliance.wait_active(&backup, LONG).await?;
     Ok(backup)
 }
@@ -181,24 +211,27 @@ async fn small_ops(client: &Client, count: i64) -> Result<()> {
 
 async fn agent_cpu(appliance: &Appliance, backup: &str, set: &ReplicaSet, client: &Client) -> Result<()> {
     reach(appliance, backup, client).await?;
-    let (agent, source) = (appliance.agent_pid(0), set.member(0)?.pid());
-    let before = (cpu_ticks(agent)?, cpu_ticks(source)?);
-    let each = 20_000;
-    for n in 0..each {
-        let target = client.database("measure").collection::<Document>(&format!("c{}", n % COLLECTIONS));
-        let change = doc! {"$inc": {"count": 1}, "$set": {"word": format!("w{n}")}};
-        target.update_one(doc! {"_id": n * 7 % 100_000}, change).await?;
-    }
+    let cpu = watch(appliance, set, true)?;
+    let writers = (0..COLLECTIONS).map(|c| async move {
+        let target = client.database("measure").collection::<Document>(&format!("c{c}"));
+        for n in 0..UPDATES / COLLECTIONS {
+            let change = doc! {"$inc": {"count": 1}, "$set": {"word": format!("w{n}")}};
+            // Not waiting for the journal: the measure would be of the disk.
+            let unjournaled = mongodb::options::WriteConcern::nodes(1);
+            target.update_one(doc! {"_id": n * 7 % 100_000}, change).write_concern(unjournaled).await?;
+        }
+        anyhow::Ok(())
+    });
+    try_join_all(writers).await?;
     let at = newest(client).await?;
     appliance.wait_restorable(backup, at, LONG).await?;
-    let after = (cpu_ticks(agent)?, cpu_ticks(source)?);
-    let share = 100.0 * (after.0 - before.0) / (after.1 - before.1);
+    let share = 100.0 * cpu.of("agent") / cpu.of("source");
     report("agent's CPU / source primary's CPU", share, "%", "<= 15", share <= 15.0);
-    Ok(())
+    say(cpu, appliance)
 }
 
 /// The daemon sleeps while the ledger grows, then catches up.
-async fn catch_up(appliance: &Appliance, backup: &str, client: &Client) -> Result<()> {
+async fn catch_up(appliance: &Appliance, backup: &str, set: &ReplicaSet, client: &Client) -> Result<()> {
     reach(appliance, backup, client).await?;
     let daemon = nix::unistd::Pid::from_raw(i32::try_from(appliance.pid("daemon").context("the daemon runs")?)?);
     nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGSTOP)?;
@@ -210,26 +243,10 @@ async fn catch_up(appliance: &Appliance, backup: &str, client: &Client) -> Resul
     };
     let at = grown.await;
     nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGCONT)?;
-    let (at, since) = (at?, Instant::now());
+    let (at, since, cpu) = (at?, Instant::now(), watch(appliance, set, true)?);
     let applied = |b: &Value| b["headOptime"]["t"].as_u64() >= Some(u64::from(at.t));
     appliance.wait_backup(backup, LONG, applied).await?;
     let rate = SMALL_OPS as f64 / since.elapsed().as_secs_f64();
     report("catch-up of a stored ledger", rate, "ops/s", ">= 20000", rate >= 20_000.0);
-    Ok(())
-}
-
-/// CPU of a process so far, in clock ticks.
-fn cpu_ticks(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().context("a stat line")?.split_whitespace().collect();
-    let ticks = |n: usize| -> Result<f64> { Ok(fields.get(n).context("a field")?.parse()?) };
-    Ok(ticks(11)? + ticks(12)?)
-}
-
-/// Highest resident size of a process so far, in bytes.
-fn peak_rss(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:")).context("VmHWM")?;
-    let kib: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
-    Ok(kib * 1024.0)
+    say(cpu, appliance)
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use holdfast_agent_api::{DiscoveryReport, SourceInfo, SourceMember};
-use mongodb::Client;
+use mongodb::{Client, error::ErrorKind};
 
 use super::{
-    error::JobError,
+    error::{JobError, command_code},
     privileges,
     source::{SetState, Source, number, run, set_state},
 };
@@ -17,6 +17,11 @@ use crate::retry::with_sources;
 const TRY_FOR: Duration = Duration::from_secs(20);
 /// Pause between tries.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Server's code: not authorised.
+const UNAUTHORIZED: i32 = 13;
+/// Server's code: the login failed.
+const AUTHENTICATION_FAILED: i32 = 18;
 
 /// What a host turned out to be.
 enum Found {
@@ -56,7 +61,11 @@ async fn look(uri: &str) -> Result<DiscoveryReport, JobError> {
             }
             Ok(Found::Refused(sentence)) => return Ok(refused(sentence)),
             Ok(Found::Elsewhere(sentence)) => why = Some(JobError::NoMember(sentence)),
-            Err(error) => why = why.or(Some(error)),
+            // The same login at the next host would be one more failure in the source's log.
+            Err(error) => match login_refusal(&error, &host) {
+                Some(sentence) => return Ok(refused(sentence)),
+                None => why = why.or(Some(error)),
+            },
         }
     }
     Err(why.unwrap_or_else(|| JobError::Setup("the connection string names no host".into())))
@@ -76,6 +85,22 @@ async fn look_at(client: &Client, host: &str) -> Result<Found, JobError> {
         return Ok(Found::Refused(refusal));
     }
     source_info(client, host).await.map(|info| Found::Set(Box::new(info), client.clone()))
+}
+
+/// A login that is wrong or may do nothing stays so: trying again says nothing new.
+fn login_refusal(error: &JobError, host: &str) -> Option<String> {
+    let JobError::Source { source, .. } = error else { return None };
+    if matches!(&*source.kind, ErrorKind::Authentication { .. }) || command_code(source) == Some(AUTHENTICATION_FAILED)
+    {
+        return Some(format!(
+            "{host} refuses the login of the connection string: check its user, password and authSource (the database that the user was created in)"
+        ));
+    }
+    (command_code(source) == Some(UNAUTHORIZED)).then(|| {
+        format!(
+            "{host} does not allow this: the connection string names no user, or one without the privileges that a backup needs (`holdfast-agent role` makes one that has them)"
+        )
+    })
 }
 
 fn refusal_by_hello(hello: &Document, host: &str) -> Option<String> {

@@ -16,6 +16,9 @@ const DATABASES_LEFT_OUT: [&str; 2] = ["local", "config"];
 /// A member's own measurements; not in the oplog.
 const PROFILE: &str = "system.profile";
 
+/// Field beside the specification of an index that is being built.
+const BUILD_UUID: &str = "buildUUID";
+
 /// A collection or view as listed.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
@@ -111,14 +114,20 @@ fn listed(db: &str, raw: &RawDocument) -> Option<Listed> {
 
 async fn list_indexes(member: &Member, db: &str, uuid: &str) -> Result<(Vec<RawDocumentBuf>, Ts), JobError> {
     let doing = "list the indexes";
-    let command = doc! { "listIndexes": uuid_bson(uuid)?, "cursor": { "batchSize": LIST_BATCH } };
+    let command =
+        doc! { "listIndexes": uuid_bson(uuid)?, "includeBuildUUIDs": true, "cursor": { "batchSize": LIST_BATCH } };
     let mut cursor = member.cursor(db, command, LIST_BATCH, None, doing).await?;
     let (mut indexes, mut time) = (Vec::new(), Ts::ZERO);
     while let Some(batch) = cursor.try_next().await.map_err(|source| member.error(doing, source))? {
         time = time.max(operation_time(batch.as_raw_document()));
         for value in batch.doc_slices().map_err(|source| member.error(doing, source))? {
-            let raw = value.ok().and_then(|v| v.as_document()).map(ToOwned::to_owned);
-            indexes.push(raw.ok_or_else(|| JobError::Unintelligible(format!("an index of {db} cannot be read")))?);
+            let raw = value.ok().and_then(|v| v.as_document());
+            let raw = raw.ok_or_else(|| JobError::Unintelligible(format!("an index of {db} cannot be read")))?;
+            // Under construction: it may still fail. When it is committed the oplog says so; without the flag the server
+            // lists it like a finished one.
+            if raw.get(BUILD_UUID).ok().flatten().is_none() {
+                indexes.push(raw.to_owned());
+            }
         }
     }
     Ok((indexes, time))

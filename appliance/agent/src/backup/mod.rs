@@ -37,4 +37,4 @@ mod tail;
 
 pub use assignments::{BackupOptions, run};
 pub use local_sources::LocalSources;
-pub use privileges::{ROLE, check, create_role_and_user};
+pub use privileges::{ROLE, UserProof, check, create_role_and_user};

@@ -33,24 +33,53 @@ fn privileges() -> Vec<Document> {
     ]
 }
 
+/// How the server knows that the user is the one.
+#[derive(Clone, Debug)]
+pub enum UserProof {
+    /// By a password (SCRAM).
+    Password(String),
+    /// By a certificate (x509), LDAP or Kerberos: the server keeps no password.
+    External,
+}
+
+impl UserProof {
+    /// Database that the user belongs to.
+    #[must_use]
+    pub fn database(&self) -> &'static str {
+        match self {
+            Self::Password(_) => "admin",
+            Self::External => "$external",
+        }
+    }
+}
+
 /// Creates the role and the user, or brings them to what they should be.
 ///
 /// # Errors
 /// The server's, when the administrator may not do this.
-pub async fn create_role_and_user(client: &Client, user: &str, password: &str) -> Result<(), mongodb::error::Error> {
+pub async fn create_role_and_user(client: &Client, user: &str, proof: &UserProof) -> Result<(), mongodb::error::Error> {
     let role = doc! { "createRole": ROLE, "privileges": privileges(), "roles": inherited() };
-    ensure(client, role, "createRole", "updateRole").await?;
-    let grants: Vec<Document> = vec![doc! { "role": ROLE, "db": "admin" }];
-    ensure(client, doc! { "createUser": user, "pwd": password, "roles": grants }, "createUser", "updateUser").await
+    ensure(client, "admin", role, "createRole", "updateRole").await?;
+    let mut create = doc! { "createUser": user, "roles": vec![doc! { "role": ROLE, "db": "admin" }] };
+    if let UserProof::Password(password) = proof {
+        create.insert("pwd", password);
+    }
+    ensure(client, proof.database(), create, "createUser", "updateUser").await
 }
 
-async fn ensure(client: &Client, create: Document, verb: &str, update: &str) -> Result<(), mongodb::error::Error> {
-    match run(client, "admin", create.clone()).await {
+async fn ensure(
+    client: &Client,
+    db: &str,
+    create: Document,
+    verb: &str,
+    update: &str,
+) -> Result<(), mongodb::error::Error> {
+    match run(client, db, create.clone()).await {
         Err(error) if command_code(&error).is_some_and(|code| EXISTS.contains(&code)) => {
             let fields = create
                 .into_iter()
                 .map(|(key, value)| if key == verb { (update.to_owned(), value) } else { (key, value) });
-            run(client, "admin", fields.collect()).await.map(drop)
+            run(client, db, fields.collect()).await.map(drop)
         }
         done => done.map(drop),
     }

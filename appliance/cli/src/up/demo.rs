@@ -27,6 +27,8 @@ const GROUP: &str = "demo";
 const SET: &str = "demo";
 /// Distance of the demo's snapshots: short, so that there is something to look at soon.
 const SNAPSHOT_SECONDS: u32 = 60;
+/// All of them are kept this long: a list that is worth a look.
+const SNAPSHOTS_HOURS: u32 = 2;
 const PRIMARY_WAIT: Duration = Duration::from_secs(60);
 const FOUND_WAIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(300);
@@ -133,7 +135,13 @@ async fn back_up(demo: &Demo<'_>, uri: &str) -> anyhow::Result<()> {
         wait_found(demo, &field(&added, "id")).await?;
     }
     unless_exists(demo.client.post(&["groups", GROUP, "backups", SET, "start"], json!({})).await)?;
-    let settings = json!({"schedule": {"everySeconds": SNAPSHOT_SECONDS, "replayDebtSecondsMax": 600}});
+    let settings = json!({
+        "schedule": {"everySeconds": SNAPSHOT_SECONDS, "replayDebtSecondsMax": 600},
+        "retention": {
+            "recentHours": SNAPSHOTS_HOURS, "sixHourlyDays": 2, "dailyDays": 7, "weeklyWeeks": 4, "monthlyMonths": 12,
+            "oplogWindowDays": 7,
+        },
+    });
     demo.client.patch(&["groups", GROUP, "backups", SET], settings).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Starts the embedded MongoDB, then web, ingest and daemon as processes of their own, each restarted with back-off when it
 //! dies; writes `ready.json` when all of them serve and again whenever a process id changes; stops everything that it
 //! started on SIGTERM or Ctrl-C. Nothing outlives it: every child carries a parent-death signal. The ports are chosen once
-//! and kept in the folder, because enrolled agents remember the addresses.
+//! and kept in the folder, because enrolled agents remember the addresses; while `up` runs no other `up` takes them.
 
 mod config;
 mod demo;
@@ -12,6 +12,7 @@ mod layout;
 mod ports;
 mod programs;
 mod ready;
+mod reserved;
 mod shop;
 mod supervisor;
 
@@ -25,7 +26,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{layout::Layout, ports::Ports, programs::Programs, ready::Ready, supervisor::Service};
+use self::{layout::Layout, ports::Ports, programs::Programs, ready::Ready, reserved::Reserved, supervisor::Service};
 use crate::{args::UpArgs, client::Client, connect::DEFAULT_DIR, output::Output};
 
 /// How long the parts may take to serve after their start: schema, indexes, certificates on a slow disk.
@@ -38,7 +39,8 @@ pub(crate) async fn run(args: UpArgs, dir: Option<PathBuf>, output: &Output) -> 
     let programs = Programs::find(args.mongod.as_deref())?;
     let layout = Layout::create(&dir.unwrap_or_else(|| PathBuf::from(DEFAULT_DIR)))?;
     let _lock = layout.lock()?;
-    let ports = Ports::load_or_choose(&layout, &args)?;
+    let mut reserved = Reserved::default();
+    let ports = Ports::load_or_choose(&layout, &args, &mut reserved)?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     stop_on_signals(stop.clone())?;

@@ -83,7 +83,8 @@ pub(crate) struct Driver {
     pub(super) heads: HeadFiles,
     pub(super) open: Option<OpenHead>,
     pub(super) loader: Option<OpenLoader>,
-    pub(super) loads_failed: u32,
+    /// A chain, and how many loads of it failed.
+    pub(super) loads_failed: (i64, u32),
     pub(super) position: Option<Position>,
     pub(super) debt: ReplayDebt,
     pub(super) newest: Option<Snapshot>,
@@ -115,7 +116,7 @@ impl Driver {
             heads,
             open: None,
             loader: None,
-            loads_failed: 0,
+            loads_failed: (0, 0),
             position: None,
             debt: ReplayDebt::default(),
             newest: None,

@@ -80,7 +80,6 @@ impl Driver {
         }
         let generation = self.heads.next_generation()?;
         std::fs::create_dir_all(self.heads.generation(generation))?;
-        self.loads_failed = 0;
         self.heads.put(HeadFile {
             chain,
             generation,

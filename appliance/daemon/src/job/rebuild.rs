@@ -1,5 +1,5 @@
-//! Healing: a head that is gone, corrupt or different is built anew from the last good snapshot and the ledger; when that does not help, the
-//! chain is closed and the source synced again.
+//! Healing: a head that is gone, corrupt or different is built anew from the last good snapshot and the ledger, before the first snapshot
+//! from the slices of the initial sync; when that does not help, the chain is closed and the source synced again.
 //!
 //! Invariants: a head that differs is never fed on; a snapshot that led to the same difference again is not tried twice; snapshots that were
 //! tried in vain are in doubt once an older one passed the place.
@@ -30,7 +30,7 @@ impl Driver {
         tracing::warn!(job = %self.record.id(), why, seq = self.last_seq, "the head is rebuilt");
         metrics::counter!("holdfast_head_rebuilds_total").increment(1);
         if file.phase == HeadPhase::Loading {
-            return self.load_again(&file, why).await;
+            return self.load_again(file.chain, CloseReason::SyncFailed, why).await;
         }
         if matches!(self.record.job().state, BackupState::Active | BackupState::CatchingUp) {
             self.record.event(BackupEvent::Rebuild).await?;
@@ -47,17 +47,22 @@ impl Driver {
         if self.rebuild_from_snapshot(file.chain, divergence).await? {
             return Ok(());
         }
-        self.heads.discard()?;
-        self.give_up_chain(CloseReason::Diverged, why).await
+        // Before the first snapshot the slices of the initial sync are still there.
+        self.load_again(file.chain, CloseReason::Diverged, why).await
     }
 
-    /// The head of an initial sync is lost: from the slices, as long as they are stored.
-    async fn load_again(&mut self, file: &HeadFile, why: &str) -> Result<(), JobError> {
+    /// There is no snapshot to begin with: the head is loaded from the slices of the initial sync, as long as they are stored.
+    async fn load_again(&mut self, chain: i64, otherwise: CloseReason, why: &str) -> Result<(), JobError> {
         self.heads.discard()?;
-        let info = self.ctx.ledger.sync_info(self.record.id(), file.chain).await?;
-        let again = self.loads_failed < super::load::LOADS_MAX && info.is_some_and(|i| i.phase != SyncPhase::Dropped);
-        self.loads_failed += 1;
-        if again { Ok(()) } else { self.give_up_chain(CloseReason::SyncFailed, why).await }
+        if self.loads_failed.0 != chain {
+            self.loads_failed = (chain, 0);
+        }
+        let info = self.ctx.ledger.sync_info(self.record.id(), chain).await?;
+        let again = self.loads_failed.1 < super::load::LOADS_MAX && info.is_some_and(|i| i.phase != SyncPhase::Dropped);
+        self.loads_failed.1 += 1;
+        self.position = None;
+        self.newest_known = false;
+        if again { Ok(()) } else { self.give_up_chain(otherwise, why).await }
     }
 
     /// Builds a head from the newest good snapshot of this chain that was not tried yet. False: there is none.

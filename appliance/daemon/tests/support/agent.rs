@@ -58,6 +58,15 @@ async fn newest(client: &Client) -> OpTime {
 impl Agent {
     /// Opens the next chain, starts to tail, and scans everything.
     pub async fn start(source: &ReplicaSet, ledger: &Ledger, job: &BackupJobId) -> Self {
+        Self::begin(source, ledger, job, true).await
+    }
+
+    /// As [`Self::start`], and never sends a catalog.
+    pub async fn start_without_catalog(source: &ReplicaSet, ledger: &Ledger, job: &BackupJobId) -> Self {
+        Self::begin(source, ledger, job, false).await
+    }
+
+    async fn begin(source: &ReplicaSet, ledger: &Ledger, job: &BackupJobId, catalog: bool) -> Self {
         let client = source.client();
         let prev = ledger.tail(job).await.unwrap();
         let start = newest(&client).await;
@@ -66,7 +75,7 @@ impl Agent {
         let tail = ledger.open_chain(job, &open).await.unwrap();
         let chain = tail.at.chain;
         let task = tokio::spawn(tail_forever(client.clone(), ledger.clone(), job.clone(), tail, start));
-        scan(&client, ledger, job, chain).await;
+        scan(&client, ledger, job, chain, catalog).await;
         Self { task }
     }
 
@@ -164,7 +173,7 @@ async fn lists(client: &Client) -> Vec<CatalogCollection> {
     out
 }
 
-async fn scan(client: &Client, ledger: &Ledger, job: &BackupJobId, chain: i64) {
+async fn scan(client: &Client, ledger: &Ledger, job: &BackupJobId, chain: i64, catalog: bool) {
     let before = newest(client).await;
     let collections = lists(client).await;
     let mut scanned = 0;
@@ -218,7 +227,9 @@ async fn scan(client: &Client, ledger: &Ledger, job: &BackupJobId, chain: i64) {
         scanned += 1;
     }
     let end = newest(client).await;
-    put_catalog(client, ledger, job, chain, before).await;
+    if catalog {
+        put_catalog(client, ledger, job, chain, before).await;
+    }
     ledger.complete_sync(job, chain, &CompleteSync { end, collections: scanned }).await.unwrap();
 }
 

@@ -337,6 +337,17 @@ pub async fn remove(settings: &Settings, job: &BackupJobId, filter: bson::Docume
     change_head(settings, job, async |c| assert_eq!(c.delete_one(filter).await.unwrap().deleted_count, 1)).await;
 }
 
+/// Leaves the head as a kill while its version collection is renewed leaves it: the collection is new, its document is not there.
+pub async fn lose_version(settings: &Settings, job: &BackupJobId) {
+    change_head(settings, job, async |c| {
+        let index = doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" };
+        let create = doc! { "create": "system.version", "idIndex": index };
+        let operation = doc! { "op": "c", "ns": "admin.$cmd", "ui": bson::Uuid::new(), "o": create };
+        c.client().database("admin").run_command(doc! { "applyOps": [operation] }).await.unwrap();
+    })
+    .await;
+}
+
 /// Removes the head's files but for what says that it was there.
 pub fn destroy_head(settings: &Settings, job: &BackupJobId) {
     let dir = settings.head_dir().join("jobs").join(job.as_str());

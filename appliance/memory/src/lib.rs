@@ -1,8 +1,8 @@
 //! Tells the C allocator to give memory back.
 //!
-//! The agent lives beside databases and may not grow. Batches and slices of many megabytes come and go; by default glibc raises its mmap
-//! threshold to such sizes and keeps what was freed in one heap per thread. Called once, by the binary, before any thread starts. The only
-//! module of this crate with `unsafe`.
+//! Our programs live beside databases and may not grow. Batches and slices of many megabytes come and go; by default glibc raises its mmap
+//! threshold to such sizes and keeps what was freed in one heap per thread. Called once, by a binary, before any thread starts. A crate of
+//! its own, because the agent and the servers share nothing else, and because of its `unsafe`.
 #![allow(unsafe_code, reason = "mallopt has no safe binding")]
 
 /// Blocks of this size and more are mapped on their own, and unmapped when freed. Bytes.
