@@ -85,7 +85,7 @@ enum Part {
 }
 
 fn main() -> ExitCode {
-    holdfast_memory::bound_allocator();
+    holdfast_memory::bound_allocator(holdfast_memory::Program::Guest);
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_new(&arguments.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()

@@ -77,7 +77,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    holdfast_memory::bound_allocator();
+    holdfast_memory::bound_allocator(holdfast_memory::Program::Server);
     let cli = Cli::parse();
     holdfast_service::install_crypto_provider();
     let level = holdfast_service::logging::init();

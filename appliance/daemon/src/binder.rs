@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How often jobs are looked at, at most; the leases' length sets it where that is shorter.
-const POLL_MAX: Duration = Duration::from_secs(2);
+const POLL_MAX: Duration = Duration::from_millis(500);
 /// A daemon that restarts is back within a few lease's lengths; moving a head costs more than waiting that long.
 const LOST_LEASES: u32 = 8;
 

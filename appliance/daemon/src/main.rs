@@ -21,7 +21,7 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
-    holdfast_memory::bound_allocator();
+    holdfast_memory::bound_allocator(holdfast_memory::Program::Server);
     let args = Args::parse();
     tokio::runtime::Runtime::new().context("start the runtime")?.block_on(run(args))
 }

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{chain_of, context::Context, dbpath, job};
 
 /// How often the bindings are looked at.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(400);
 /// Longest that the tasks may take to end: a head stops in less than a second, a large one writes its cache first.
 const END_TIMEOUT: Duration = Duration::from_secs(90);
 

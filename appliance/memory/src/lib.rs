@@ -5,21 +5,47 @@
 //! its own, because the agent and the servers share nothing else, and because of its `unsafe`.
 #![allow(unsafe_code, reason = "mallopt has no safe binding")]
 
-/// Blocks of this size and more are mapped on their own, and unmapped when freed. Bytes.
-const MMAP_THRESHOLD_BYTES: i32 = 256 << 10;
+/// Who is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Lives beside somebody else's database: what is freed goes back at once.
+    Guest,
+    /// A server of the appliance: buffers of slices and batches are used again, because mapping and clearing them anew was measured to
+    /// double the CPU of an initial load; what is free at the end of a heap goes back.
+    Server,
+}
+
+impl Program {
+    /// Blocks of this size and more are mapped on their own, and unmapped when freed. Bytes; 32 MiB is the largest that glibc takes.
+    const fn mmap_threshold_bytes(self) -> i32 {
+        match self {
+            Self::Guest => 256 << 10,
+            Self::Server => 32 << 20,
+        }
+    }
+
+    /// Free bytes at the end of a heap above which they go back.
+    const fn trim_threshold_bytes(self) -> i32 {
+        match self {
+            Self::Guest => 256 << 10,
+            Self::Server => 16 << 20,
+        }
+    }
+}
+
 /// Number of heaps.
 const ARENAS_MAX: i32 = 2;
 
 /// Sets the bounds. Without effect on systems that have no glibc.
-pub fn bound_allocator() {
+pub fn bound_allocator(program: Program) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         use nix::libc;
         // SAFETY: mallopt only takes two integers; it is called before any other thread exists.
         unsafe {
             libc::mallopt(libc::M_ARENA_MAX, ARENAS_MAX);
-            libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, MMAP_THRESHOLD_BYTES);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, program.mmap_threshold_bytes());
+            libc::mallopt(libc::M_TRIM_THRESHOLD, program.trim_threshold_bytes());
         }
     }
 }
