@@ -132,7 +132,8 @@ pub async fn store(
     cancel: &CancellationToken,
 ) -> Result<Root, SnapshotError> {
     let job = order.job.as_str().to_owned();
-    let mut writer = store.register(WriterRequest { job, job_epoch: order.epoch, parent: order.parent, key: None }).await?;
+    let mut writer =
+        store.register(WriterRequest { job, job_epoch: order.epoch, parent: order.parent, key: None }).await?;
     let written = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(SnapshotError::Cancelled),
