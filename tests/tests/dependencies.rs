@@ -12,6 +12,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// Every crate of ours and what it may use, in what ships (normal and build dependencies).
 const ALLOWED: &[(&str, &[&str])] = &[
     ("holdfast-domain", &[]),
+    ("holdfast-memory", &[]),
     ("holdfast-service", &[]),
     ("holdfast-mongod", &[]),
     ("blockstore-engine", &[]),
