@@ -1,16 +1,25 @@
 //! The REST API, as the command line uses it: JSON in and out, problems as sentences.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
+use tokio::time::sleep;
 use url::Url;
 
 /// Longest wait for an answer: above the longest that the API holds a request (a restore's wait for the ledger).
 const ANSWER_SECONDS_MAX: u64 = 90;
 /// Longest wait for a connection.
 const CONNECT_SECONDS_MAX: u64 = 10;
+/// How long a part of the appliance may be away (it restarts, its database elects) before a command that waits gives up.
+const AWAY_MAX: Duration = Duration::from_secs(120);
+/// Pause between two tries meanwhile.
+const AWAY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The API said no.
 #[derive(Debug)]
@@ -27,6 +36,33 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// The appliance answered that it, or a database behind it, is away for now.
+pub(crate) fn answers_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| matches!(refused.status, 502..=504))
+}
+
+/// It answered so, or not at all. Not for the first request of a command: a wrong address should be told at once.
+pub(crate) fn is_away(error: &anyhow::Error) -> bool {
+    answers_away(error) || error.downcast_ref::<reqwest::Error>().is_some()
+}
+
+/// Does it again while the error is of that kind, two minutes at most; then the last error stands.
+pub(crate) async fn outlasting<T, F>(
+    away: fn(&anyhow::Error) -> bool,
+    mut attempt: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let until = Instant::now() + AWAY_MAX;
+    loop {
+        match attempt().await {
+            Err(error) if away(&error) && Instant::now() < until => sleep(AWAY_PAUSE).await,
+            done => return done,
+        }
+    }
+}
 
 /// A connection to one appliance.
 #[derive(Clone, Debug)]

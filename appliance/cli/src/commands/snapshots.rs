@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::items;
 use crate::{
     args::{Backup, SnapshotsCommand},
-    client::Client,
+    client::{Client, is_away, outlasting},
     output::{Output, bytes, field, optime, table},
 };
 
@@ -50,7 +50,8 @@ pub(crate) async fn run(command: SnapshotsCommand, client: &Client, output: &Out
 async fn wait_taken(client: &Client, backup: &Backup, request: &str, output: &Output) -> anyhow::Result<Value> {
     let spinner = output.spinner("snapshot");
     loop {
-        let asked = client.get(&below(backup, &["requests", request])).await?;
+        let path = below(backup, &["requests", request]);
+        let asked = outlasting(is_away, || client.get(&path)).await?;
         match asked["state"].as_str() {
             Some("done") => {
                 spinner.finish_and_clear();

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::{
     args::RestoreArgs,
-    client::Client,
+    client::{Client, answers_away, is_away, outlasting},
     output::{Output, bytes, field, optime},
 };
 
@@ -69,13 +69,18 @@ async fn create(request: &RestoreArgs, client: &Client) -> anyhow::Result<Value>
             body[name] = value;
         }
     }
-    client.post(&["groups", &request.backup.group, "backups", &request.backup.rs, "restores"], body).await
+    let path = ["groups", &request.backup.group, "backups", &request.backup.rs, "restores"];
+    if !request.wait {
+        return client.post(&path, body).await;
+    }
+    // Where an answer was lost the restore is made twice, which costs a little space until the first one's link expires.
+    outlasting(answers_away, || client.post(&path, body.clone())).await
 }
 
 /// Waits until the link works. The link itself is only in the first answer: the server keeps no more than its hash.
 async fn wait_ready(client: &Client, created: Value, output: &Output) -> anyhow::Result<Value> {
     let id = field(&created, "id");
-    let url = created["url"].clone();
+    let (path, url) = (["restores", id.as_str()], created["url"].clone());
     let spinner = output.spinner("the daemon makes the restore");
     let mut now = created;
     loop {
@@ -88,7 +93,7 @@ async fn wait_ready(client: &Client, created: Value, output: &Output) -> anyhow:
             Some("failed" | "expired") => bail!("the restore failed: {}", field(&now, "error")),
             _ => sleep(POLL).await,
         }
-        now = client.get(&["restores", &id]).await?;
+        now = outlasting(is_away, || client.get(&path)).await?;
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::client::refusal;
+use crate::client::{is_away, outlasting, refusal};
 
 /// Appended to a link: lines of `<blake3>  <bytes>  <path>`.
 const SUMS_SUFFIX: &str = ".sums";
@@ -17,12 +17,13 @@ const SUMS_BYTES_MAX: usize = 64 << 20;
 
 /// Checks every file; returns how many there are.
 pub(super) async fn check(http: &reqwest::Client, url: &str, dir: &Path) -> anyhow::Result<usize> {
-    let response = http.get(format!("{url}{SUMS_SUFFIX}")).send().await.context("fetch the list of sums")?;
-    let status = response.status();
-    let list = response.bytes().await.context("fetch the list of sums")?;
-    if !status.is_success() {
-        return Err(anyhow::Error::new(refusal(status, &list)).context("fetch the list of sums"));
-    }
+    let fetch = || async {
+        let response = http.get(format!("{url}{SUMS_SUFFIX}")).send().await?;
+        let status = response.status();
+        let list = response.bytes().await?;
+        if status.is_success() { Ok(list) } else { Err(refusal(status, &list).into()) }
+    };
+    let list = outlasting(is_away, fetch).await.context("fetch the list of sums")?;
     if list.len() > SUMS_BYTES_MAX {
         bail!("the list of sums is larger than {SUMS_BYTES_MAX} bytes");
     }
