@@ -1,4 +1,4 @@
-//! Tells the C allocator to give memory back.
+//! Bounds what the C allocator keeps of freed memory.
 //!
 //! Our programs live beside databases and may not grow. Batches and slices of many megabytes come and go; by default glibc raises its mmap
 //! threshold to such sizes and keeps what was freed in one heap per thread. Called once, by a binary, before any thread starts. A crate of
@@ -11,7 +11,7 @@ pub enum Program {
     /// Lives beside somebody else's database: what is freed goes back at once.
     Guest,
     /// A server of the appliance: buffers of slices and batches are used again, because mapping and clearing them anew was measured to
-    /// double the CPU of an initial load; what is free at the end of a heap goes back.
+    /// double the daemon's CPU in an initial load; what is free at the end of a heap goes back.
     Server,
 }
 
