@@ -1,6 +1,7 @@
 //! A whole appliance of real binaries, as a user runs it: `holdfast up` in a temporary folder, and agents beside it.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -139,7 +140,8 @@ impl Appliance {
     #[must_use]
     pub fn restore_pids(&self) -> Vec<u32> {
         let mut found = mongods_below(&self.dir().join("daemon/work"));
-        found.retain(|mongod| mongod.dbpath.to_string_lossy().contains("/work/restore-"));
+        let is_restore = |part: &OsStr| part.to_string_lossy().starts_with("restore-");
+        found.retain(|mongod| mongod.dbpath.iter().any(is_restore));
         found.into_iter().map(|mongod| mongod.pid).collect()
     }
 
