@@ -148,3 +148,30 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Refused {
         detail: text("detail").or_else(|| text("title")).unwrap_or_else(|| format!("the appliance answered {status}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Attempts that it takes when the first `fails` of them are refused with this status; and whether it succeeds.
+    async fn attempts(status: u16, fails: u32) -> (u32, bool) {
+        let made = Cell::new(0);
+        let attempt = || async {
+            made.set(made.get() + 1);
+            let refused = Refused { status, code: "c".into(), detail: "d".into() };
+            // As callers do: the reason lies below what was tried.
+            if made.get() > fails { Ok(()) } else { Err(anyhow::Error::new(refused).context("ask")) }
+        };
+        let done = outlasting(answers_away, attempt).await;
+        (made.get(), done.is_ok())
+    }
+
+    #[tokio::test]
+    async fn what_is_away_is_asked_again_and_a_refusal_is_not() {
+        assert_eq!(attempts(503, 2).await, (3, true));
+        assert_eq!(attempts(409, 2).await, (1, false));
+        assert_eq!(attempts(500, 2).await, (1, false));
+    }
+}

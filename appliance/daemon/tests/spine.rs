@@ -7,10 +7,12 @@ mod support;
 use std::time::Duration;
 
 use bson::{Document, doc};
+use holdfast_daemon::collector;
 use holdfast_domain::{BackupState, OpTime, RetentionPolicy, SnapshotSchedule, Ts};
 use holdfast_metadb::BackupSettings;
 use holdfast_tests::{ReplicaSetOptions, compare, workload};
 use support::{World, agent::Agent};
+use tokio_util::sync::CancellationToken;
 
 async fn recorded(world: &World) -> (Ts, compare::ServerState) {
     let (at, state) = compare::record(&world.source.client()).await.unwrap();
@@ -208,6 +210,33 @@ async fn a_head_that_is_lost_before_its_first_snapshot_is_loaded_again() {
     let (at, state) = recorded(&world).await;
     let end = world.mark().await;
     assert_eq!(world.ledger.chains(&world.job).await.unwrap().len(), 1, "loaded again, not synced again");
+    world.wait_head(end).await;
+    world.assert_restores(at, &state, false).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_in_the_trash_is_collected_when_it_is_due() {
+    let world = World::new(ReplicaSetOptions::default()).await;
+    insert(&world, "c", 0, 500).await;
+    let mut settings = world.settings("one");
+    settings.daemon.trash_grace_seconds = 0;
+    let daemon = world.daemon(&settings).await;
+    let _agent = Agent::start(&world.source, &world.ledger, &world.job).await;
+    world.wait_snapshots(1).await;
+    insert(&world, "c", 1000, 2000).await;
+    world.snapshot().await;
+    let (at, state) = recorded(&world).await;
+    let first = world.snapshots().await.remove(0);
+    world.store.trash(&first.root.id, &|_| Ok(())).await.unwrap();
+    let (ctx, cancel) = (daemon.daemon.context(), CancellationToken::new());
+    let report = collector::collect_if_due(ctx, &cancel).await.unwrap().expect("the first run is due");
+    assert_eq!(report.unlinked, [first.root.id]);
+    assert!(report.freed_bytes() > 0, "what only the first one had: {report:?}");
+    assert!(world.store.root(&first.root.id).await.unwrap().is_none());
+    assert!(collector::collect_if_due(ctx, &cancel).await.unwrap().is_none(), "the next one is due in a day");
+    collector::verify_if_due(ctx, &cancel).await.unwrap();
+    let end = world.mark().await;
     world.wait_head(end).await;
     world.assert_restores(at, &state, false).await;
     daemon.stop().await;

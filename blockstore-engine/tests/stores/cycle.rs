@@ -1,8 +1,5 @@
 //! A whole life of snapshots over each kind of store: write, prove, read, verify, archive, again with little changed.
 
-use std::io::Read;
-
-use blockstore_engine::archive::{Archive, ArchiveFormat};
 use blockstore_engine::{
     BlockId, EngineOptions, GroupKey, KeyId, PackLocation, PackStoreOptions, PayloadStore, Place, Root, WriterRequest,
 };
@@ -11,7 +8,7 @@ use mongodb::bson::{Document, doc};
 
 use crate::s3::S3Server;
 use crate::support::*;
-use crate::{directory, number, packs, to_packs};
+use crate::{assert_archived, directory, number, packs, to_packs};
 
 async fn write(bed: &Bed, parent: Option<&Root>, key: Option<KeyId>) -> Root {
     let request = WriterRequest { key, ..request("job", parent.map(|root| root.id)) };
@@ -44,24 +41,7 @@ async fn cycle(bed: &Bed, key: Option<KeyId>) {
         assert!(report.is_good(), "{report:?}");
         let fresh = bed.store.verify_new(&root.id).await.unwrap();
         assert_eq!((fresh.is_good(), fresh.raw_bytes, fresh.stored_bytes), (true, root.new_bytes, root.stored_bytes));
-        for format in [ArchiveFormat::Tar, ArchiveFormat::TarZst] {
-            let archive = Archive::plan(bed.store.reader(root.clone()), format).await.unwrap();
-            let bytes = archive.stream(archive.whole()).map_ok(|bytes| bytes.to_vec()).try_concat().await.unwrap();
-            assert_eq!(Some(bytes.len() as u64), archive.len());
-            let tar = if format == ArchiveFormat::Tar { bytes } else { zstd::decode_all(&bytes[..]).unwrap() };
-            let mut found = 0;
-            for entry in tar::Archive::new(&tar[..]).entries().unwrap() {
-                let mut entry = entry.unwrap();
-                let path = entry.path().unwrap().to_str().unwrap().to_owned();
-                if let Some((_, content)) = files.get(&path) {
-                    let mut read = Vec::new();
-                    entry.read_to_end(&mut read).unwrap();
-                    assert!(&read == content, "{path}");
-                    found += 1;
-                }
-            }
-            assert_eq!(found, files.len());
-        }
+        assert_archived(|| bed.store.reader(root.clone()), files).await;
     }
 }
 

@@ -13,11 +13,16 @@ mod recovery;
 mod s3;
 mod sweeping;
 
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use blockstore_engine::archive::{Archive, ArchiveFormat};
 use blockstore_engine::{
-    EngineOptions, KeyId, PackLocation, PackStoreOptions, PayloadStore, Root, StoreNumber, SweepRequest, WriterRequest,
+    EngineOptions, FrameSource, KeyId, PackLocation, PackStoreOptions, PayloadStore, Root, StoreNumber, SweepRequest,
+    WriterRequest,
 };
+use futures::TryStreamExt;
 use support::Bed;
 
 fn number(number: u8) -> StoreNumber {
@@ -50,6 +55,31 @@ fn packs(dir: &Path) -> Vec<PathBuf> {
     }
     packs.sort();
     packs
+}
+
+/// The archives that pass stored frames on, or decompress them, have the length that they say and hold exactly these files.
+async fn assert_archived<S: FrameSource + Clone + 'static>(
+    snapshot: impl Fn() -> S,
+    files: &BTreeMap<String, (u32, Vec<u8>)>,
+) {
+    for format in [ArchiveFormat::Tar, ArchiveFormat::TarZst] {
+        let archive = Archive::plan(snapshot(), format).await.unwrap();
+        let bytes = archive.stream(archive.whole()).map_ok(|bytes| bytes.to_vec()).try_concat().await.unwrap();
+        assert_eq!(Some(bytes.len() as u64), archive.len());
+        let tar = if format == ArchiveFormat::Tar { bytes } else { zstd::decode_all(&bytes[..]).unwrap() };
+        let mut found = 0;
+        for entry in tar::Archive::new(&tar[..]).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().to_str().unwrap().to_owned();
+            if let Some((_, content)) = files.get(&path) {
+                let mut read = Vec::new();
+                entry.read_to_end(&mut read).unwrap();
+                assert!(&read == content, "{path}");
+                found += 1;
+            }
+        }
+        assert_eq!(found, files.len());
+    }
 }
 
 fn sweep(compact_below_percent: u8) -> SweepRequest {

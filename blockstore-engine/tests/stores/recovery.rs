@@ -1,19 +1,15 @@
 //! A pack store alone: snapshots are listed and come back without any database.
 
-use std::io::Read;
-
-use blockstore_engine::archive::{Archive, ArchiveFormat};
 use blockstore_engine::recover::RootFault;
 use blockstore_engine::{
     EngineOptions, ErrorClass, GroupKey, Keyring, MoveRequest, PackStoreOptions, PayloadStore, RecoverError, Recovery,
     Root,
 };
-use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::s3::S3Server;
 use crate::support::*;
-use crate::{directory, encrypted_snapshot, number, packs, small_packs, to_packs};
+use crate::{assert_archived, directory, encrypted_snapshot, number, packs, small_packs, to_packs};
 
 async fn recover(options: &PackStoreOptions, keys: Keyring) -> (tempfile::TempDir, Recovery) {
     let scratch = tempfile::tempdir().unwrap();
@@ -55,24 +51,7 @@ async fn a_directory_is_recovered_without_the_database() {
     assert!(restored(&recovery, &first).await == before);
     assert!(restored(&recovery, &second).await == after);
     assert!(restored(&recovery, &third).await == after);
-    for format in [ArchiveFormat::Tar, ArchiveFormat::TarZst] {
-        let archive = Archive::plan(recovery.snapshot(third.clone()), format).await.unwrap();
-        let bytes = archive.stream(archive.whole()).map_ok(|bytes| bytes.to_vec()).try_concat().await.unwrap();
-        assert_eq!(Some(bytes.len() as u64), archive.len());
-        let tar = if format == ArchiveFormat::Tar { bytes } else { zstd::decode_all(&bytes[..]).unwrap() };
-        let mut found = 0;
-        for entry in tar::Archive::new(&tar[..]).entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let path = entry.path().unwrap().to_str().unwrap().to_owned();
-            if let Some((_, content)) = after.get(&path) {
-                let mut read = Vec::new();
-                entry.read_to_end(&mut read).unwrap();
-                assert!(&read == content, "{path}");
-                found += 1;
-            }
-        }
-        assert_eq!(found, after.len());
-    }
+    assert_archived(|| recovery.snapshot(third.clone()), &after).await;
 
     // Without the key the encrypted one tells that it is there, and no more.
     let (_scratch, keyless) = recover(&pack_options, Keyring::default()).await;
