@@ -35,7 +35,7 @@ pub struct EngineOptions {
     pub workers: usize,
     /// A local cache, if any.
     pub cache: Option<CacheOptions>,
-    /// Stores of packs that payloads may lie in, at most 128.
+    /// Stores of packs that payloads may lie in, at most 128; [`Blockstore::set_payload_stores`] changes them later.
     pub packs: Vec<PackStoreOptions>,
     /// Where new payloads go; what lies elsewhere stays readable there and can be moved.
     pub write_to: PayloadStore,
@@ -141,7 +141,7 @@ impl Blockstore {
     /// # Errors
     /// When the database fails; bad blocks are in the report.
     pub async fn verify_new(&self, writer: &RootId) -> Result<NewBlocksReport, ReadError> {
-        crate::proof::verify_new(&self.engine, *writer).await
+        crate::proof::verify_new(&self.engine, *writer, None).await
     }
 
     /// Marks blocks as bad: to every writer they count as missing from now on, so that the next one that meets the same content stores it
@@ -159,6 +159,12 @@ impl Blockstore {
     /// When the database fails.
     pub async fn stats(&self) -> Result<StoreStats, StoreFault> {
         crate::stats::stats(&self.engine).await
+    }
+
+    /// The keys that this process may use; clones share them.
+    #[must_use]
+    pub fn keys(&self) -> &Keyring {
+        &self.engine.options.keys
     }
 
     /// What the cache did, if there is one.

@@ -75,6 +75,38 @@ pub struct PackFault {
     pub source: Arc<object_store::Error>,
 }
 
+/// A pack store that this process cannot use now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("pack store {number} cannot be used: {reason}")]
+pub struct NoPackStore {
+    /// Its number.
+    pub number: StoreNumber,
+    /// Not configured, or why it could not be opened.
+    pub reason: String,
+    /// See [`ErrorClass`]: `Retry` when it may come back by itself.
+    pub class: ErrorClass,
+}
+
+impl NoPackStore {
+    /// The process was not told of it.
+    #[must_use]
+    pub(crate) fn not_configured(number: StoreNumber) -> Self {
+        Self { number, reason: "it is not configured".into(), class: ErrorClass::Operator }
+    }
+
+    /// It was not opened.
+    #[must_use]
+    pub(crate) fn not_opened(number: StoreNumber, error: &OpenError) -> Self {
+        let mut reason = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            reason = format!("{reason}: {cause}");
+            source = cause.source();
+        }
+        Self { number, reason, class: error.class() }
+    }
+}
+
 impl PackFault {
     /// See [`ErrorClass`].
     #[must_use]
@@ -258,6 +290,9 @@ pub enum WriteError {
     /// The pack store failed.
     #[error(transparent)]
     Packs(#[from] PackFault),
+    /// Payloads go to a pack store that this process cannot use.
+    #[error(transparent)]
+    NoStore(#[from] NoPackStore),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -277,6 +312,7 @@ impl WriteError {
             Self::FileChanged { .. } => ErrorClass::Retry,
             Self::Read(error) => error.class(),
             Self::Packs(fault) => fault.class(),
+            Self::NoStore(error) => error.class,
             Self::Store(fault) => fault.class(),
             Self::Internal(_) => ErrorClass::Bug,
         }
@@ -327,9 +363,9 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
-    /// A payload lies in a pack store that this process was not told of.
-    #[error("pack store {0} is not configured")]
-    NoStore(StoreNumber),
+    /// A payload lies in a pack store that this process cannot use.
+    #[error(transparent)]
+    NoStore(#[from] NoPackStore),
     /// The caller's token was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -351,7 +387,8 @@ impl ReadError {
         match self {
             Self::NoFile(_) | Self::Request(_) => ErrorClass::Caller,
             Self::Missing(_) | Self::BadBlock { .. } | Self::BadNode { .. } | Self::BadRoot(_) => ErrorClass::Corrupt,
-            Self::NoKey(_) | Self::NoStore(_) | Self::Io { .. } => ErrorClass::Operator,
+            Self::NoKey(_) | Self::Io { .. } => ErrorClass::Operator,
+            Self::NoStore(error) => error.class,
             Self::Cancelled => ErrorClass::Cancelled,
             Self::Packs(fault) => fault.class(),
             Self::Store(fault) => fault.class(),
@@ -366,9 +403,9 @@ pub enum PayloadError {
     /// The request is out of its bounds.
     #[error("{0}")]
     Request(&'static str),
-    /// The store is not configured in this process.
-    #[error("pack store {0} is not configured")]
-    NoStore(StoreNumber),
+    /// The store cannot be used by this process.
+    #[error(transparent)]
+    NoStore(#[from] NoPackStore),
     /// The registration under which payloads are rewritten was deleted: nothing more is indexed by this run.
     #[error("the registration was deleted")]
     Gone,
@@ -392,7 +429,7 @@ impl PayloadError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Request(_) => ErrorClass::Caller,
-            Self::NoStore(_) => ErrorClass::Operator,
+            Self::NoStore(error) => error.class,
             Self::Gone | Self::Cancelled => ErrorClass::Cancelled,
             Self::Packs(fault) => fault.class(),
             Self::Store(fault) => fault.class(),

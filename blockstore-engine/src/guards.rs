@@ -10,7 +10,7 @@ use mongodb::options::ReturnDocument;
 use crate::engine::Blockstore;
 use crate::error::{RegisterError, RootError, StoreFault};
 use crate::root::{Floor, NAME_BYTES_MAX, Purpose, Root};
-use crate::roots::{Rule, first_live_pin, outside_trash};
+use crate::roots::{Rule, first_slices_pin, outside_trash};
 use crate::store::Store;
 use crate::txn::{Abort, Causal, is_duplicate, retrying, transaction};
 
@@ -136,7 +136,7 @@ impl Blockstore {
             let roots: Vec<Root> = outside_trash(store, session, job).await?;
             let raised = Guard { floor: Some(floor), ..guard };
             if let Some((id, by)) =
-                roots.iter().filter(|root| raised.is_above(root.resume, root.purpose)).find_map(first_live_pin)
+                roots.iter().filter(|root| raised.is_above(root.resume, root.purpose)).find_map(first_slices_pin)
             {
                 return Err(Abort::Refused(RootError::Pinned { id, by }));
             }

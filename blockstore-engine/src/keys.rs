@@ -113,7 +113,7 @@ pub struct MasterKey([u8; KEY_BYTES]);
 
 /// A group's key, from which everything that touches its blocks is derived.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct GroupKey([u8; KEY_BYTES]);
+pub struct GroupKey(pub(crate) [u8; KEY_BYTES]);
 
 impl MasterKey {
     /// A new random key.
@@ -168,6 +168,14 @@ impl MasterKey {
 }
 
 impl GroupKey {
+    pub(crate) fn bytes(&self) -> &[u8; KEY_BYTES] {
+        &self.0
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// A new random key.
     #[must_use]
     pub fn generate() -> Self {
@@ -269,6 +277,12 @@ impl Keyring {
     /// Takes a key away: what it encrypts cannot be read any more by this process.
     pub fn remove(&self, id: KeyId) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Whether a key is there.
+    #[must_use]
+    pub fn contains(&self, id: KeyId) -> bool {
+        self.get(id).is_some()
     }
 
     pub(crate) fn get(&self, id: KeyId) -> Option<Arc<BlockKeys>> {

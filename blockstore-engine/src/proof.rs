@@ -17,7 +17,7 @@ use crate::id::{BlockId, PayloadAt, RootId, StoreNumber};
 use crate::keys::Keyring;
 use crate::payload::format::{decode_pack, decode_record};
 use crate::payload::packs::ReadFault;
-use crate::payload::{PackId, decode_document};
+use crate::payload::{PackId, PayloadStore, decode_document};
 use crate::reader::{BadBlock, FETCH_IDS_MAX, VerifyReport};
 use crate::store::{BlockRow, LOOKUP_IDS_MAX, Row};
 use crate::txn::{Causal, retrying};
@@ -47,7 +47,12 @@ impl NewBlocksReport {
     }
 }
 
-pub(crate) async fn verify_new(engine: &Arc<Engine>, writer: RootId) -> Result<NewBlocksReport, ReadError> {
+/// `wrote_to`: the only store that can hold payloads of this writer; `None`: any.
+pub(crate) async fn verify_new(
+    engine: &Arc<Engine>,
+    writer: RootId,
+    wrote_to: Option<PayloadStore>,
+) -> Result<NewBlocksReport, ReadError> {
     let causal = Causal::default();
     let mut session = causal.session(engine.store.db.client()).await?;
     let mut proof = Proof::default();
@@ -93,7 +98,12 @@ pub(crate) async fn verify_new(engine: &Arc<Engine>, writer: RootId) -> Result<N
         let Some(number) = place.number.checked_add(1) else { break };
         next = PayloadAt { writer, number };
     }
-    for packs in engine.payloads.all_packs() {
+    let stores = match wrote_to {
+        None => engine.payloads.all_packs()?,
+        Some(PayloadStore::Mongo) => Vec::new(),
+        Some(PayloadStore::Packs(number)) => vec![engine.payloads.packs(number)?],
+    };
+    for packs in stores {
         for pack in packs.packs_of(writer).await? {
             let bytes = match packs.whole(pack.id, pack.bytes).await {
                 Ok(bytes) => bytes,

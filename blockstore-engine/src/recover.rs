@@ -19,13 +19,16 @@ use crate::error::{ErrorClass, OpenError, PackFault, ReadError};
 use crate::frame::Opener;
 use crate::id::{BlockId, PayloadAt, Place, RootId, StoreNumber};
 use crate::keys::{KeyId, Keyring};
+use crate::payload::Aside;
 use crate::payload::format::{Entry, PACKS, PackId, salvage};
 use crate::payload::identity::MARKER;
 use crate::payload::mirror::{self, BadCopy, ROOTS};
 use crate::payload::packs::{Listed, PackStore, ReadFault};
 use crate::payload::{PackLocation, PackStoreOptions};
 use crate::progress::{OnProgress, Progress};
-use crate::reader::{FETCH_IDS_MAX, FileSource, Memo, PAGES_AT_ONCE, Stored, check, decode_node, entries, materialise};
+use crate::reader::{
+    FETCH_IDS_MAX, FileSource, LeafWalk, Memo, PAGES_AT_ONCE, Stored, check, decode_node, entries, materialise,
+};
 use crate::root::Root;
 use crate::source::{FRAMES_MAX, FrameSource};
 use crate::store::BlockRow;
@@ -98,9 +101,10 @@ pub enum RootFault {
 pub struct Recovery(Arc<Inner>);
 
 struct Inner {
-    packs: PackStore,
+    packs: Arc<PackStore>,
     keys: Keyring,
-    index: DB,
+    /// Blocks by id; `None` where only what is small is looked at.
+    index: Option<DB>,
     workers: Workers,
     bad_packs: Vec<(String, &'static str)>,
 }
@@ -117,13 +121,7 @@ impl Recovery {
         scratch: &Path,
         progress: OnProgress,
     ) -> Result<Self, RecoverError> {
-        if matches!(&options.location, PackLocation::Directory(path) if !path.is_dir()) {
-            return Err(RecoverError::NoStore);
-        }
-        let packs = PackStore::new(options)?;
-        if packs.get(&ObjectPath::from(MARKER)).await?.is_none() {
-            return Err(RecoverError::NoStore);
-        }
+        let packs = known(options).await?;
         let failed =
             |error: rocksdb::Error| RecoverError::Scratch { path: scratch.to_owned(), reason: error.to_string() };
         let mut create = Options::default();
@@ -159,7 +157,22 @@ impl Recovery {
         }
         drop(lists);
         let workers = Workers::new(2);
-        Ok(Self(Arc::new(Inner { packs, keys, index, workers, bad_packs })))
+        Ok(Self(Arc::new(Inner { packs: Arc::new(packs), keys, index: Some(index), workers, bad_packs })))
+    }
+
+    /// Opens it without reading a pack: for [`Self::roots`] and [`Self::aside`] alone; reading a snapshot fails.
+    ///
+    /// # Errors
+    /// `NoStore`, a failing store.
+    pub async fn glance(options: &PackStoreOptions, keys: Keyring) -> Result<Self, RecoverError> {
+        let packs = Arc::new(known(options).await?);
+        Ok(Self(Arc::new(Inner { packs, keys, index: None, workers: Workers::new(1), bad_packs: Vec::new() })))
+    }
+
+    /// What was kept beside the packs.
+    #[must_use]
+    pub fn aside(&self) -> Aside {
+        Aside::new(self.0.packs.clone(), self.0.keys.clone())
     }
 
     /// Packs that could not be read, or only in part, and why.
@@ -200,8 +213,9 @@ impl Recovery {
 
     /// Payloads of a block, as the packs' lists say.
     fn candidates(&self, id: BlockId) -> Result<Vec<BlockRow>, ReadError> {
+        let index = self.0.index.as_ref().ok_or(ReadError::Internal("the packs were not looked at"))?;
         let mut rows = Vec::new();
-        for item in self.0.index.iterator(IteratorMode::From(&id.0, Direction::Forward)).take(CANDIDATES_MAX) {
+        for item in index.iterator(IteratorMode::From(&id.0, Direction::Forward)).take(CANDIDATES_MAX) {
             let (key, lengths) = item.map_err(|_| ReadError::Internal("the scratch index cannot be read"))?;
             let Some(at) = key.strip_prefix(&id.0[..]).and_then(PayloadAt::from_slice) else { break };
             let Some((raw_len, frame_len)) = lengths.split_first_chunk::<4>() else { break };
@@ -264,6 +278,18 @@ impl Recovery {
     }
 }
 
+/// The store at this location, if one is there.
+async fn known(options: &PackStoreOptions) -> Result<PackStore, RecoverError> {
+    if matches!(&options.location, PackLocation::Directory(path) if !path.is_dir()) {
+        return Err(RecoverError::NoStore);
+    }
+    let packs = PackStore::new(options)?;
+    if packs.get(&ObjectPath::from(MARKER)).await?.is_none() {
+        return Err(RecoverError::NoStore);
+    }
+    Ok(packs)
+}
+
 /// The list of a pack; of a torn one what can be made out, and why.
 async fn read_list(packs: &PackStore, pack: Listed) -> Result<(Vec<Entry>, Option<&'static str>), PackFault> {
     match packs.list_of(pack).await {
@@ -316,6 +342,32 @@ impl RecoveredSnapshot {
         cancel: CancellationToken,
     ) -> Result<(), ReadError> {
         materialise(self, dir, progress, cancel).await
+    }
+
+    /// How many blocks of the files no pack lists: 0 says that the snapshot is whole as far as can be told without reading its bytes. Reads
+    /// the nodes. A block that several files share counts for each.
+    ///
+    /// # Errors
+    /// When the store fails, or a node cannot be read: then more than single blocks are lost.
+    pub async fn absent_blocks(&self) -> Result<u64, ReadError> {
+        let recovery = &self.0.recovery;
+        let (files, mut absent, mut batch) = (self.files().await?, 0, Vec::new());
+        for entry in files.iter() {
+            let mut walk = LeafWalk::new(entry, 0..entry.size);
+            loop {
+                let leaf = walk.next(self).await?;
+                batch.extend(leaf.and_then(|leaf| leaf.id));
+                if batch.len() >= FETCH_IDS_MAX || (leaf.is_none() && !batch.is_empty()) {
+                    let found = recovery.all_candidates(&batch).await?;
+                    absent += found.iter().filter(|rows| rows.is_empty()).count() as u64;
+                    batch.clear();
+                }
+                if leaf.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(absent)
     }
 }
 

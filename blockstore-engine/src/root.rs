@@ -46,12 +46,39 @@ pub struct Pin {
     pub until: Option<DateTime>,
 }
 
+/// Holders whose names begin so (copies to another store) need the files alone: their pins hold a snapshot whose resume point lies below
+/// the job's floor as well, and hold no slices.
+pub const COPY_PIN: &str = "copy:";
+
 impl Pin {
+    /// Whether it promises the slices that replay on the snapshot needs, not its files alone.
+    #[must_use]
+    pub fn holds_slices(&self) -> bool {
+        !self.by.starts_with(COPY_PIN)
+    }
+
     /// Whether it still holds at `now`.
     #[must_use]
     pub fn is_live(&self, now: DateTime) -> bool {
         self.until.is_none_or(|until| until > now)
     }
+}
+
+/// Where a copied snapshot came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// Whoever copied it calls the store so that it came from, at most [`NAME_BYTES_MAX`] bytes.
+    pub store: String,
+    /// Its id there.
+    pub root: RootId,
+    /// Its job there.
+    pub job: String,
+    /// When it was committed there, by that writer's clock.
+    pub committed_at: DateTime,
+    /// Its seal there.
+    #[serde(with = "hash32")]
+    pub hash: [u8; 32],
 }
 
 /// A committed snapshot.
@@ -99,6 +126,9 @@ pub struct Root {
     /// The key that its blocks are encrypted under; absent when they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
+    /// Where it was copied from; absent when a writer cut it from files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Seals every immutable field.
     #[serde(with = "hash32")]
     pub hash: [u8; 32],
@@ -133,6 +163,15 @@ impl Root {
         hasher.update(&self.format.to_le_bytes());
         if let Some(key) = self.key {
             hasher.update(&key.0);
+        }
+        if let Some(origin) = &self.origin {
+            // A key is 16 bytes, this is longer: no root can be read both ways.
+            hasher.update(b"holdfast copied from");
+            for bytes in [origin.store.as_bytes(), &origin.root.bytes(), origin.job.as_bytes(), &origin.hash] {
+                hasher.update(&(bytes.len() as u64).to_le_bytes());
+                hasher.update(bytes);
+            }
+            hasher.update(&origin.committed_at.timestamp_millis().to_le_bytes());
         }
         *hasher.finalize().as_bytes()
     }
@@ -200,6 +239,13 @@ mod tests {
             stored_bytes: 4,
             tree: BlockId::of(b"tree"),
             key: Some(KeyId([7; 16])),
+            origin: Some(Origin {
+                store: "vault".into(),
+                root: RootId::random(),
+                job: "job".into(),
+                committed_at: DateTime::from_millis(5),
+                hash: [3; 32],
+            }),
             hash: [0; 32],
             format: FORMAT,
         };
@@ -218,7 +264,7 @@ mod tests {
 
     #[test]
     fn every_immutable_field_is_sealed_and_no_other() {
-        let change: [fn(&mut Root); 12] = [
+        let change: [fn(&mut Root); 17] = [
             |r| r.id = RootId::random(),
             |r| r.job.push('x'),
             |r| r.parent = None,
@@ -231,6 +277,11 @@ mod tests {
             |r| r.tree = BlockId::of(b"other"),
             |r| r.files += 1,
             |r| r.key = None,
+            |r| r.origin = None,
+            |r| r.origin.as_mut().unwrap().store.push('x'),
+            |r| r.origin.as_mut().unwrap().root = RootId::random(),
+            |r| r.origin.as_mut().unwrap().committed_at = DateTime::from_millis(6),
+            |r| r.origin.as_mut().unwrap().hash[0] ^= 1,
         ];
         for change in change {
             let mut root = root();

@@ -26,6 +26,12 @@ pub(crate) fn first_live_pin(root: &Root) -> Option<(RootId, String)> {
     root.pins.iter().find(|pin| pin.is_live(now)).map(|pin| (root.id, pin.by.clone()))
 }
 
+/// The first holder that needs the slices after this root now.
+pub(crate) fn first_slices_pin(root: &Root) -> Option<(RootId, String)> {
+    let now = DateTime::now();
+    root.pins.iter().find(|pin| pin.is_live(now) && pin.holds_slices()).map(|pin| (root.id, pin.by.clone()))
+}
+
 /// A stored root; one that does not fit its seal comes back as quarantined.
 fn decode(document: Document) -> Result<Root, RootError> {
     let mut root: Root = bson::deserialize_from_document(document).map_err(|_| RootError::BadDocument("roots"))?;
@@ -81,10 +87,10 @@ impl Blockstore {
         found?.into_iter().map(decode).collect()
     }
 
-    /// Pins a snapshot; a pin of the same holder is replaced.
+    /// Pins a snapshot; a pin of the same holder is replaced. Holders that need the files alone: [`crate::COPY_PIN`].
     ///
     /// # Errors
-    /// `NotFound`, `InTrash`, `BelowFloor`, `Request` (too many pins, a name too long).
+    /// `NotFound`, `InTrash`, `BelowFloor` (not for those), `Request` (too many pins, a name too long).
     pub async fn pin(&self, id: &RootId, pin: Pin) -> Result<(), RootError> {
         if pin.by.is_empty() || pin.by.len() > NAME_BYTES_MAX {
             return Err(RootError::Request("the holder's name must have 1 to 1024 bytes"));
@@ -98,7 +104,7 @@ impl Blockstore {
             if root.trashed_at.is_some() {
                 return Err(Abort::Refused(RootError::InTrash(*id)));
             }
-            if guard.is_above(root.resume, root.purpose) {
+            if pin.holds_slices() && guard.is_above(root.resume, root.purpose) {
                 return Err(Abort::Refused(RootError::BelowFloor(*id)));
             }
             let now = DateTime::now();

@@ -1,4 +1,5 @@
-//! Random operations against a model in memory: snapshots, trash, pins, runs of the collector (killed ones too), damage and repair, reopening.
+//! Random operations against a model in memory: snapshots, trash, pins, runs of the collector (killed ones too), damage and repair, reopening;
+//! the same with faults of the database injected at every call of the store.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use blockstore_engine::{Blockstore, CollectOptions, EngineOptions, Pin, Root, RootId, Stops};
 use mongodb::bson::{Document, doc};
+use mongodb::options::ClientOptions;
+use mongodb::{Client, Database};
 use support::*;
 use tokio_util::sync::CancellationToken;
 
@@ -24,12 +27,38 @@ struct Kept {
 
 struct Model {
     bed: Bed,
+    /// What the store is opened on: the model's own questions go past the faults.
+    store_db: Database,
     random: Random,
     kept: BTreeMap<RootId, Kept>,
     log: Vec<String>,
 }
 
 impl Model {
+    fn new(bed: Bed, seed: u64) -> Self {
+        let store_db = bed.db.clone();
+        let mut model =
+            Self { bed, store_db, random: Random(seed), kept: BTreeMap::new(), log: vec![format!("seed {seed}")] };
+        model.change_files();
+        model
+    }
+
+    async fn run(&mut self, steps: u32) {
+        for _ in 0..steps {
+            self.step().await;
+        }
+    }
+
+    /// At the end, with nobody else about.
+    async fn check(&mut self) {
+        self.compare_all().await;
+        // What a killed run left is finished by one, what became garbage in its epoch goes with the next.
+        self.collect(None).await;
+        self.collect(None).await;
+        self.compare_all().await;
+        self.bed.check_all().await;
+    }
+
     fn pick(&mut self, wanted: impl Fn(&Kept) -> bool) -> Option<RootId> {
         let ids: Vec<_> = self.kept.iter().filter(|(_, kept)| wanted(kept)).map(|(id, _)| *id).collect();
         (!ids.is_empty()).then(|| ids[usize::try_from(self.random.below(ids.len() as u64)).unwrap()])
@@ -106,7 +135,7 @@ impl Model {
                 self.collect(Some(at)).await;
             }
             11 => {
-                self.bed.store = Blockstore::open(self.bed.db.clone(), EngineOptions::default()).await.unwrap();
+                self.bed.store = Blockstore::open(self.store_db.clone(), EngineOptions::default()).await.unwrap();
             }
             12 => self.damage().await,
             _ => {
@@ -233,17 +262,63 @@ impl Model {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_operations_agree_with_a_model() {
     for seed in [1, 2, 3] {
-        let mut model =
-            Model { bed: bed().await, random: Random(seed), kept: BTreeMap::new(), log: vec![format!("seed {seed}")] };
-        model.change_files();
-        for _ in 0..60 {
-            model.step().await;
+        let bed = bed().await;
+        let mut model = Model::new(bed, seed);
+        model.run(60).await;
+        model.check().await;
+    }
+}
+
+/// Every call may fail: with an error that passes, or with a connection that closes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_operations_agree_with_a_model_whatever_call_fails() {
+    let start = || Server::start_with(&[("enableTestCommands", "1")]);
+    let server = Arc::new(tokio::task::spawn_blocking(start).await.unwrap());
+    let mut options = ClientOptions::parse(server.uri()).await.unwrap();
+    options.app_name = Some("store".into());
+    // The driver's own retries would hide most faults.
+    (options.retry_reads, options.retry_writes) = (Some(false), Some(false));
+    let client = Client::with_options(options).unwrap();
+    for seed in [4, 5] {
+        let bed = bed_on(server.clone(), EngineOptions::default()).await;
+        let admin = bed.db.client().database("admin");
+        let mut model = Model::new(bed, seed);
+        model.store_db = client.database(model.bed.db.name());
+        model.bed.store = Blockstore::open(model.store_db.clone(), EngineOptions::default()).await.unwrap();
+        let commands = [
+            "find",
+            "insert",
+            "update",
+            "delete",
+            "findAndModify",
+            "aggregate",
+            "count",
+            "getMore",
+            "commitTransaction",
+            "abortTransaction",
+            "create",
+            "createIndexes",
+            "collStats",
+        ];
+        let count = |answer: &Document| {
+            answer.get("count").and_then(|n| n.as_i64().or(n.as_i32().map(i64::from))).expect("a count of faults")
+        };
+        let mut faults = 0;
+        for round in 0..12 {
+            let mut data = doc! { "failCommands": commands.to_vec(), "appName": "store" };
+            if round % 2 == 0 {
+                data.insert("closeConnection", true);
+            } else {
+                data.insert("errorCode", 11602);
+            }
+            let mode = doc! { "activationProbability": 0.1 };
+            let arm = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+            faults -= count(&admin.run_command(arm).await.unwrap());
+            model.run(4).await;
+            let off = doc! { "configureFailPoint": "failCommand", "mode": "off" };
+            faults += count(&admin.run_command(off).await.unwrap());
         }
-        model.compare_all().await;
-        // What a killed run left is finished by one, what became garbage in its epoch goes with the next.
-        model.collect(None).await;
-        model.collect(None).await;
-        model.compare_all().await;
-        model.bed.check_all().await;
+        assert!(faults > 20, "{faults} calls failed");
+        model.check().await;
     }
 }

@@ -19,9 +19,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("holdfast-agent-api", &["holdfast-domain"]),
     ("holdfast-metadb", &["holdfast-domain", "holdfast-agent-api"]),
     ("holdfast-ledger", &["holdfast-domain", "holdfast-agent-api"]),
+    ("holdfast-blockstore", &["holdfast-domain", "holdfast-metadb", "holdfast-service", "blockstore-engine"]),
     (
         "holdfast-ingest",
         &[
+            "holdfast-blockstore",
             "holdfast-domain",
             "holdfast-agent-api",
             "holdfast-metadb",
@@ -33,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "holdfast-web",
         &[
+            "holdfast-blockstore",
             "holdfast-domain",
             "holdfast-agent-api",
             "holdfast-metadb",
@@ -41,11 +44,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "blockstore-engine",
         ],
     ),
+    // A private mongod that follows an oplog: for the daemon, and for recovery where there is no daemon.
+    ("holdfast-head", &["holdfast-domain", "holdfast-mongod"]),
+    // From a blockstore alone, without the app database: it must not know of metadb, web, ingest or daemon.
+    (
+        "holdfast-recover",
+        &["holdfast-domain", "holdfast-head", "holdfast-ledger", "holdfast-mongod", "blockstore-engine"],
+    ),
     (
         "holdfast-daemon",
         &[
+            "holdfast-blockstore",
             "holdfast-memory",
             "holdfast-domain",
+            "holdfast-head",
             "holdfast-agent-api",
             "holdfast-metadb",
             "holdfast-ledger",
@@ -58,6 +70,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "holdfast-app",
         &[
+            "holdfast-blockstore",
             "holdfast-memory",
             "holdfast-web",
             "holdfast-ingest",
@@ -68,12 +81,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "blockstore-engine",
         ],
     ),
-    ("holdfast", &["holdfast-domain", "holdfast-mongod", "holdfast-service"]),
+    ("holdfast", &["holdfast-domain", "holdfast-mongod", "holdfast-recover", "holdfast-service"]),
 ];
-/// Test crates may use anything.
-const FREE: &[&str] = &["holdfast-tests"];
+/// Crates of tests, benchmarks and fuzz targets may use anything: nothing that is shipped uses them.
+const FREE: &[&str] = &["holdfast-bench", "holdfast-fuzz", "holdfast-tests"];
 /// What any crate's tests may use besides its own list.
-const FOR_TESTS: &[&str] = &["holdfast-mongod", "holdfast-tests", "holdfast-service"];
+const FOR_TESTS: &[&str] = &["holdfast-mongod", "holdfast-tests", "holdfast-service", "holdfast-recover"];
 
 /// An edge between two of our crates.
 struct Edge {
@@ -127,6 +140,7 @@ fn the_check_can_fail() {
     assert!(edge("blockstore-engine", "holdfast-mongod", true).is_some());
     assert!(edge("blockstore-engine", "holdfast-mongod", false).is_none());
     assert!(edge("holdfast-web", "holdfast-tests", true).is_some());
+    assert!(edge("holdfast-recover", "holdfast-metadb", true).is_some());
     assert!(edge("unknown", "holdfast-domain", true).is_some());
     assert!(edge("holdfast-ledger", "holdfast-domain", true).is_none());
 }

@@ -1,11 +1,13 @@
 //! Opening the databases, waiting for them when they are not there yet.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use blockstore_engine::{Blockstore, EngineOptions};
+use blockstore_engine::EngineOptions;
+use holdfast_blockstore::{ApplianceStore, OpenRequest};
 use holdfast_ledger::Ledger;
 use holdfast_metadb::{DatabaseSettings, MetaDb, Settings};
+use holdfast_service::MasterKey;
 use mongodb::{Client, Database, options::ClientOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +22,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Databases {
     pub(crate) metadb: MetaDb,
     pub(crate) ledger: Ledger,
-    pub(crate) blockstore: Blockstore,
+    pub(crate) blockstore: ApplianceStore,
+    pub(crate) master_key: Arc<MasterKey>,
 }
 
 async fn connect(settings: &DatabaseSettings, what: &str) -> anyhow::Result<Database> {
@@ -38,9 +41,17 @@ pub(crate) async fn open(settings: &Settings, token: &CancellationToken) -> anyh
     let blocks = connect(&settings.blockstore, "the blockstore").await?;
     let Some(metadb) = wait(token, "the app database", || MetaDb::open(app.clone())).await else { return Ok(None) };
     let Some(ledger) = wait(token, "the blockstore", || Ledger::open(blocks.clone())).await else { return Ok(None) };
-    let open = || Blockstore::open(blocks.clone(), EngineOptions { workers: 1, ..EngineOptions::default() });
+    let master_key = Arc::new(MasterKey::load_or_create(&settings.master_key_path()).context("the master key")?);
+    let open = || {
+        ApplianceStore::open(OpenRequest {
+            metadb: metadb.clone(),
+            database: blocks.clone(),
+            master_key: master_key.clone(),
+            options: EngineOptions { workers: 1, ..EngineOptions::default() },
+        })
+    };
     let Some(blockstore) = wait(token, "the blockstore", open).await else { return Ok(None) };
-    Ok(Some(Databases { metadb, ledger, blockstore }))
+    Ok(Some(Databases { metadb, ledger, blockstore, master_key }))
 }
 
 /// Tries until it works or the process ends. A wrong password may be put right meanwhile, so nothing ends the wait but success.

@@ -4,10 +4,10 @@ use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
 use holdfast_metadb::Settings;
-use holdfast_service::{Ca, MasterKey, atomic_write, create_once};
+use holdfast_service::{Ca, atomic_write, create_once};
 use tokio_util::sync::CancellationToken;
 
-use crate::databases;
+use crate::{databases, packs};
 
 /// How long the databases may take to answer.
 const WAIT_MAX: Duration = Duration::from_secs(120);
@@ -15,21 +15,34 @@ const WAIT_MAX: Duration = Duration::from_secs(120);
 const KEY_MODE: u32 = 0o600;
 
 /// Creates what is missing.
-pub(crate) async fn init(settings: &Settings, admin_key_file: &Path) -> anyhow::Result<()> {
-    let opened = tokio::time::timeout(WAIT_MAX, databases::open(settings, &CancellationToken::new())).await;
-    let Some(databases) = opened.context("the databases do not answer")?? else { bail!("called off") };
+pub(crate) async fn init(
+    settings: &Settings,
+    admin_key_file: &Path,
+    pack_directory: Option<&Path>,
+) -> anyhow::Result<()> {
+    let databases = open(settings).await?;
     let ca = Ca::load_or_create(&settings.ca_dir()).context("the appliance's CA")?;
-    MasterKey::load_or_create(&settings.master_key_path()).context("the master key")?;
     let present = match fs::read_to_string(admin_key_file) {
         Ok(text) => databases.metadb.verify_api_key(text.trim()).await.context("check the admin key")?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| format!("read {}", admin_key_file.display())),
     };
+    if let Some(folder) = pack_directory {
+        packs::keep_blocks_in(&databases, folder).await.context("keep blocks in a folder")?;
+    }
     if present.is_none() {
         make_key(&databases, admin_key_file).await?;
     }
+    crate::people::offer_setup_code(&databases.metadb, &settings.setup_code_path()).await?;
     println!("ready: admin key in {}, CA pin {}", admin_key_file.display(), ca.pin());
     Ok(())
+}
+
+/// Opens the databases for a command of a person, who does not wait for ever.
+pub(crate) async fn open(settings: &Settings) -> anyhow::Result<databases::Databases> {
+    let opened = tokio::time::timeout(WAIT_MAX, databases::open(settings, &CancellationToken::new())).await;
+    let Some(databases) = opened.context("the databases do not answer")?? else { bail!("called off") };
+    Ok(databases)
 }
 
 async fn make_key(databases: &databases::Databases, path: &Path) -> anyhow::Result<()> {

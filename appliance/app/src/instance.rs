@@ -1,12 +1,17 @@
 //! One running instance: listeners up, reconcilers started, everything down again within the grace of the listeners.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use holdfast_ingest::{IngestParts, IngestState};
 use holdfast_metadb::{NewApiKey, Role, Settings};
-use holdfast_service::{Ca, DebugPort, KillPort, LogLevel, MasterKey, Served, metrics::Metrics, serve, shutdown};
+use holdfast_service::{Ca, DebugPort, KillPort, LogLevel, Served, metrics::Metrics, serve, shutdown};
 use holdfast_web::{WebParts, WebState};
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,7 +25,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The key that sees and may do everything.
 pub(crate) fn admin_key(label: &str) -> NewApiKey {
-    NewApiKey { group: None, role: Role::Admin, label: label.to_owned(), lifetime: None }
+    NewApiKey::new(None, Role::Owner, label)
 }
 
 /// Runs until the token of the process is cancelled.
@@ -123,6 +128,15 @@ fn host_of(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_owned())
 }
 
+/// Address ranges of the configuration; a bare address stands for itself.
+fn proxies(texts: &[String]) -> anyhow::Result<Vec<IpNet>> {
+    let one = |text: &String| {
+        let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        net.with_context(|| format!("web.trusted_proxies: {text:?} is not an address or a range"))
+    };
+    texts.iter().map(one).collect()
+}
+
 struct Listeners {
     web: Option<Served>,
     ingest: Option<Served>,
@@ -138,7 +152,7 @@ impl Listeners {
         token: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let ca = Ca::load_or_create(&settings.ca_dir()).context("the appliance's CA")?;
-        let master_key = Arc::new(MasterKey::load_or_create(&settings.master_key_path()).context("the master key")?);
+        let master_key = databases.master_key.clone();
         let names: Vec<String> = [&settings.web.public_url, &settings.ingest.public_url]
             .into_iter()
             .filter_map(|url| host_of(url))
@@ -170,6 +184,7 @@ impl Listeners {
         let mut web_url = settings.web.public_url.clone();
         let mut web = None;
         if parts.web {
+            crate::people::offer_setup_code(&databases.metadb, &settings.setup_code_path()).await?;
             let state = WebState::new(WebParts {
                 metadb: databases.metadb.clone(),
                 ledger: databases.ledger.clone(),
@@ -178,6 +193,9 @@ impl Listeners {
                 ca_pin: if settings.ingest.tls { ca.pin() } else { String::new() },
                 web_url: web_url.clone(),
                 ingest_url: ingest_url.clone(),
+                trusted_proxies: proxies(&settings.web.trusted_proxies)?,
+                hsts: settings.web.hsts,
+                shutdown: token.clone(),
             });
             let tls = settings.web.tls.then_some(leaf);
             let served = serve(settings.web.listen, holdfast_web::router(state.clone()), tls, token.clone()).await;

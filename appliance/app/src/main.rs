@@ -6,6 +6,8 @@
 mod databases;
 mod init;
 mod instance;
+mod packs;
+mod people;
 mod ready;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -73,7 +75,24 @@ enum Command {
         /// File with the key of a global admin; made, mode 0600, when there is none.
         #[arg(long)]
         admin_key_file: PathBuf,
+        /// Folder for the blocks of a new appliance, instead of the blockstore's database; one that has snapshots or stores already is left as it is.
+        #[arg(long, value_name = "FOLDER")]
+        pack_directory: Option<PathBuf>,
     },
+    /// Makes the administrator's account and the first group from a JSON file, instead of the set-up code and a browser.
+    Setup {
+        /// The file: {"email", "name", "password", "group", "access"?}. Remove it afterwards: it holds a password.
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Break glass: opens an account again as a global owner, with a new password and without a second factor. Makes it if there is none.
+    ResetAdministrator {
+        /// E-mail address of the account.
+        #[arg(long)]
+        email: String,
+    },
+    /// Makes a new set-up code, when the first one is lost, and prints it.
+    SetupCode,
 }
 
 fn main() -> ExitCode {
@@ -96,7 +115,12 @@ fn run(cli: Cli, level: holdfast_service::LogLevel) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let result = runtime.block_on(async {
         let parts = match cli.command {
-            Some(Command::Init { admin_key_file }) => return init::init(&settings, &admin_key_file).await,
+            Some(Command::Init { admin_key_file, pack_directory }) => {
+                return init::init(&settings, &admin_key_file, pack_directory.as_deref()).await;
+            }
+            Some(Command::Setup { file }) => return people::setup_from_file(&settings, &file).await,
+            Some(Command::ResetAdministrator { email }) => return people::reset_administrator(&settings, &email).await,
+            Some(Command::SetupCode) => return people::renew_setup_code(&settings).await,
             Some(Command::Web) => Parts { web: true, ingest: false },
             Some(Command::Ingest) => Parts { web: false, ingest: true },
             Some(Command::All) | None => Parts { web: true, ingest: true },

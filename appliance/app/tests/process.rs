@@ -82,7 +82,9 @@ impl Place {
 
     fn init(&self) -> String {
         let key = self.path("admin.key");
-        let done = self.app(&["init", "--admin-key-file", key.to_str().unwrap()]).output().unwrap();
+        let packs = self.path("packs");
+        let init = ["init", "--admin-key-file", key.to_str().unwrap(), "--pack-directory", packs.to_str().unwrap()];
+        let done = self.app(&init).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let text = std::fs::read_to_string(&key).unwrap().trim().to_owned();
         assert!(!String::from_utf8_lossy(&done.stdout).contains(&text), "the key is not printed");
@@ -145,6 +147,14 @@ async fn init_then_two_instances_then_shutdown() {
     }
     let ingest = http.get(format!("{}/healthz", first["ingestUrl"].as_str().unwrap())).send().await.unwrap();
     assert_eq!(ingest.status(), 200);
+    // The folder took the place of the database, once.
+    let url = format!("{}/api/v1/blockstore/stores", first["webUrl"].as_str().unwrap());
+    let stores: Value = http.get(url).bearer_auth(&key).send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (stores.as_array().unwrap().len(), &stores[1]["default"], &stores[1]["fault"]),
+        (2, &true.into(), &Value::Null)
+    );
+    assert_eq!(stores[1]["location"], place.path("packs").to_str().unwrap());
     // The enrolment token names the ports that are really served.
     let web_url = first["webUrl"].as_str().unwrap();
     let body = serde_json::json!({ "name": "g" });
@@ -201,4 +211,55 @@ fn wrong_use_is_said_in_a_sentence() {
     assert!(String::from_utf8_lossy(&missing.stderr).contains("/nowhere.toml"));
     let usage = place.app(&["--no-such-option"]).output().unwrap();
     assert_eq!(usage.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_comes_from_a_file_and_comes_back_in() {
+    let place = Place::new();
+    let _mongod = place.mongod().await;
+    place.init();
+    let code = place.path("data/setup.code");
+    assert_eq!(mode(&code), 0o600);
+    let first = std::fs::read_to_string(&code).unwrap();
+    place.init();
+    assert_eq!(std::fs::read_to_string(&code).unwrap(), first, "a second init keeps the set-up code");
+    let run = |arguments: &[&str]| {
+        let done = place.app(arguments).output().unwrap();
+        (done.status.success(), String::from_utf8(done.stdout).unwrap())
+    };
+    let (good, text) = run(&["setup-code"]);
+    let renewed = std::fs::read_to_string(&code).unwrap();
+    assert!(good && text.contains(renewed.trim()) && renewed != first, "{text}");
+    let file = place.path("setup.json");
+    let write = |password: &str| {
+        let setup = serde_json::json!({
+            "email": "Ada@example.org", "name": "Ada", "password": password, "group": "shop", "access": { "signUp": "closed" },
+        });
+        std::fs::write(&file, setup.to_string()).unwrap();
+    };
+    write("password1234");
+    assert!(!run(&["setup", "--file", file.to_str().unwrap()]).0, "a weak password is refused");
+    write("correct horse battery");
+    assert!(run(&["setup", "--file", file.to_str().unwrap()]).0);
+    assert!(!code.exists(), "there is nothing to claim any more");
+    assert!(!run(&["setup", "--file", file.to_str().unwrap()]).0, "once");
+    assert!(!run(&["setup-code"]).0, "and no code opens it again");
+    let mut web = place.start(&["web"], "web.json");
+    let ready = place.ready("web.json").await;
+    let url = ready["webUrl"].as_str().unwrap().to_owned();
+    let http = place.http();
+    let sign_in = async |password: &str| {
+        let body = serde_json::json!({ "email": "ada@example.org", "password": password });
+        http.post(format!("{url}/api/v1/sessions")).json(&body).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(sign_in("correct horse battery").await, 201);
+    let (good, text) = run(&["reset-administrator", "--email", "ada@example.org"]);
+    assert!(good, "{text}");
+    let password = text.trim().rsplit(' ').next().unwrap();
+    assert_eq!(sign_in("correct horse battery").await, 401);
+    assert_eq!(sign_in(password).await, 201);
+    let page = http.get(format!("{url}/")).send().await.unwrap();
+    assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("script-src 'self'"));
+    web.term();
+    assert!(web.ended().await.success());
 }

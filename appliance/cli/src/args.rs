@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr};
 use clap::{Args, Parser, Subcommand};
 use holdfast_domain::{ArchiveFormat, Ts};
 
-use crate::connect::Connection;
+use crate::{connect::Connection, recover::RecoverCommand};
 
 /// Backs up MongoDB replica sets continuously and restores them to any second.
 #[derive(Debug, Parser)]
@@ -39,8 +39,18 @@ pub(crate) enum Command {
     /// Daemons: the machines that keep heads.
     #[command(subcommand)]
     Daemons(DaemonsCommand),
+    /// Offsite copies: snapshots pulled from another Holdfast or pushed to a second store.
+    #[command(subcommand)]
+    Offsite(crate::commands::offsite::OffsiteCommand),
+
+    /// The blockstore: what it holds, garbage, verification, payload stores.
+    #[command(subcommand)]
+    Blockstore(BlockstoreCommand),
     /// Restores a snapshot or an instant.
     Restore(RestoreArgs),
+    /// When the appliance is lost: lists and restores from a blockstore, a folder of packs or a bucket alone.
+    #[command(subcommand)]
+    Recover(RecoverCommand),
 }
 
 #[derive(Debug, Args)]
@@ -68,9 +78,166 @@ pub(crate) enum GroupsCommand {
     Create {
         /// Its name.
         name: String,
+        /// Store its snapshots encrypted under a key of its own. This cannot be changed later. Slices of the ledger, heads and the agent's spool
+        /// are not covered: they need an encrypted disk.
+        #[arg(long)]
+        encrypt: bool,
     },
     /// Lists the groups.
     List,
+    /// The key of a group that encrypts.
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Exports it, for a recovery without the appliance. Needs a key of a global admin.
+    Export {
+        /// Group, by name or id.
+        group: String,
+        /// As a page to print, with a QR code.
+        #[arg(long)]
+        html: bool,
+        /// Write it into this file, which must not exist; default: print it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BlockstoreCommand {
+    /// Shows what it holds, what is free, what was verified.
+    Show,
+    /// Collects garbage now.
+    Collect {
+        /// Only say what would be freed.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not wait for the end.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Says what another retention would free.
+    WhatIf {
+        #[command(flatten)]
+        retention: RetentionArgs,
+        /// Count afresh instead of answering from the last collection.
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Reads everything back, or one snapshot.
+    Verify {
+        /// Only this snapshot.
+        #[arg(long, value_name = "ID")]
+        snapshot: Option<String>,
+        /// Do not wait for the end.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Shows what verification found.
+    Report,
+    /// Lists what was asked for.
+    Requests,
+    /// Calls a request off.
+    Cancel {
+        /// Its id.
+        request: String,
+    },
+    /// Payload stores: where blocks lie.
+    #[command(subcommand)]
+    Stores(StoresCommand),
+}
+
+/// A retention; what is left out is as in a new backup.
+#[derive(Debug, Args)]
+pub(crate) struct RetentionArgs {
+    /// Hours for which every snapshot is kept.
+    #[arg(long, default_value_t = 24)]
+    pub(crate) recent_hours: u32,
+    /// Days of 6-hourly snapshots.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) six_hourly_days: u32,
+    /// Days of daily snapshots.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) daily_days: u32,
+    /// Weeks of weekly snapshots.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) weekly_weeks: u32,
+    /// Months of monthly snapshots.
+    #[arg(long, default_value_t = 12)]
+    pub(crate) monthly_months: u32,
+    /// Days of oplog.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) oplog_window_days: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoresCommand {
+    /// Lists them, with what lies in them. Number 0 is the database.
+    List,
+    /// Adds a folder or a bucket.
+    Add {
+        /// A folder that web, ingest and daemons all see.
+        #[arg(long, value_name = "DIR", conflicts_with = "bucket")]
+        directory: Option<PathBuf>,
+        /// A bucket, which must exist. The access key's secret is read from $HOLDFAST_S3_SECRET_ACCESS_KEY.
+        #[arg(long, requires = "access_key_id")]
+        bucket: Option<String>,
+        /// URL of the service; default: Amazon's.
+        #[arg(long, requires = "bucket")]
+        endpoint: Option<String>,
+        /// Region.
+        #[arg(long, default_value = "us-east-1")]
+        region: String,
+        /// Folder in the bucket.
+        #[arg(long, default_value = "")]
+        prefix: String,
+        /// Name of the access key.
+        #[arg(long)]
+        access_key_id: Option<String>,
+        /// New payloads go there from now on.
+        #[arg(long)]
+        default: bool,
+        /// Size of a full pack in MiB, 1 to 64.
+        #[arg(long, value_name = "N")]
+        pack_mib: Option<u32>,
+        /// Bytes per second in each direction for each process, at most.
+        #[arg(long, value_name = "BYTES")]
+        bandwidth: Option<u64>,
+    },
+    /// Changes one.
+    Set {
+        /// Its number.
+        number: u8,
+        /// New payloads go there from now on.
+        #[arg(long)]
+        default: bool,
+        /// Bytes per second in each direction for each process, at most; 0: no limit.
+        #[arg(long, value_name = "BYTES")]
+        bandwidth: Option<u64>,
+        /// Name of a new access key; its secret is read from $HOLDFAST_S3_SECRET_ACCESS_KEY.
+        #[arg(long)]
+        access_key_id: Option<String>,
+        /// Takes back that it is being emptied.
+        #[arg(long)]
+        activate: bool,
+    },
+    /// Moves all payloads of one to another, beside backups. New payloads must go elsewhere already.
+    Move {
+        /// Number of the store that is emptied.
+        from: u8,
+        /// Number of the store that takes all of it.
+        to: u8,
+        /// Do not wait for the end.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Forgets an empty one.
+    Retire {
+        /// Its number.
+        number: u8,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -205,6 +372,20 @@ pub(crate) enum SnapshotsCommand {
         /// The snapshot's id.
         id: String,
     },
+    /// Shows one snapshot.
+    Show {
+        /// GROUP/RS.
+        backup: Backup,
+        /// The snapshot's id.
+        id: String,
+    },
+    /// Takes a snapshot out of the trash again.
+    RestoreFromTrash {
+        /// GROUP/RS.
+        backup: Backup,
+        /// The snapshot's id.
+        id: String,
+    },
     /// Moves a snapshot to the trash.
     Delete {
         /// GROUP/RS.
@@ -301,6 +482,16 @@ mod tests {
             "holdfast backups show g/rs --json",
             "holdfast snapshots take g/rs --label l --wait",
             "holdfast snapshots pin g/rs 0123 --label x",
+            "holdfast groups create g --encrypt",
+            "holdfast groups key export g --html -o f",
+            "holdfast blockstore collect --dry-run",
+            "holdfast blockstore what-if --daily-days 3 --fresh",
+            "holdfast blockstore verify --snapshot 01",
+            "holdfast blockstore stores add --directory d --default",
+            "holdfast blockstore stores add --bucket b --access-key-id a --endpoint http://h:1 --bandwidth 1000",
+            "holdfast blockstore stores set 2 --bandwidth 0",
+            "holdfast blockstore stores move 1 2",
+            "holdfast snapshots restore-from-trash g/rs 01",
             "holdfast restore g/rs --at 2026-11-22T14:03:07Z --to d --wait",
             "holdfast restore g/rs --at 5,6 --format tar.gz -o f",
             "holdfast restore g/rs --snapshot 01 --link",
@@ -308,6 +499,7 @@ mod tests {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
         for line in [
+            "holdfast blockstore stores add --bucket b",
             "holdfast restore g/rs --at 5,6",
             "holdfast restore g/rs --to d",
             "holdfast restore g --at 5,6 --link",

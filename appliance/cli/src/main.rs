@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod connect;
 mod output;
+mod recover;
 mod restore;
 mod up;
 
@@ -45,6 +46,9 @@ async fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Backups(command) => commands::backups::run(command, &connection.client()?, output).await,
         Command::Snapshots(command) => commands::snapshots::run(command, &connection.client()?, output).await,
         Command::Daemons(command) => commands::daemons::run(command, &connection.client()?, output).await,
+        Command::Recover(command) => recover::run(command, output).await,
+        Command::Offsite(command) => commands::offsite::run(command, &connection.client()?, output).await,
+        Command::Blockstore(command) => commands::blockstore::run(command, &connection.client()?, output).await,
         Command::Restore(request) => restore::run(request, &connection.client()?, output).await,
     }
 }

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use holdfast_metadb::ChangesFound;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub struct View {
     pub head_optime: Option<String>,
     /// Estimated replay to the newest second, in seconds.
     pub replay_debt_seconds: f64,
+    /// How the last snapshot found out what changed; `missed` above 0 is an alert.
+    pub last_changes: Option<ChangesFound>,
     /// Last error.
     pub last_error: Option<String>,
 }

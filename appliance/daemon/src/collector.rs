@@ -10,7 +10,7 @@ use blockstore_engine::{CollectError, CollectOptions, CollectReport, RollingOpti
 use bson::DateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::{chain_of, context::Context, retention};
+use crate::{chain_of, context::Context, retention, sweeper};
 
 /// How often it looks whether something is due.
 const EVERY: Duration = Duration::from_secs(300);
@@ -50,10 +50,7 @@ pub async fn collect_if_due(ctx: &Context, cancel: &CancellationToken) -> anyhow
     if every == 0 || last.is_some_and(|last| !is_older(last, DateTime::now(), every)) {
         return Ok(None);
     }
-    // In doubt: collects what is garbage already, removes nothing.
-    let in_doubt = retention::clock_in_doubt(ctx).await?;
-    let grace = if in_doubt { Duration::MAX } else { Duration::from_secs(ctx.settings.trash_grace_seconds) };
-    let options = CollectOptions { grace, ..CollectOptions::default() };
+    let options = options(ctx).await?;
     ctx.board.update("reconciler", "collector", |v| v.phase = "collect garbage".into());
     match ctx.store.collect(&options, Arc::new(|_| {}), cancel.clone()).await {
         Ok(report) => {
@@ -64,12 +61,24 @@ pub async fn collect_if_due(ctx: &Context, cancel: &CancellationToken) -> anyhow
                 freed_on_disk_bytes = report.freed_on_disk(),
                 "garbage was collected"
             );
+            sweeper::sweep(ctx, cancel).await;
             Ok(Some(report))
         }
         // Another daemon's run, or the end of this one: it goes on where this one stood.
         Err(CollectError::Busy | CollectError::Cancelled) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// How a run behaves now.
+///
+/// # Errors
+/// The databases', which say whether the clock is in doubt.
+pub async fn options(ctx: &Context) -> anyhow::Result<CollectOptions> {
+    // In doubt: collects what is garbage already, removes nothing.
+    let in_doubt = retention::clock_in_doubt(ctx).await?;
+    let grace = if in_doubt { Duration::MAX } else { Duration::from_secs(ctx.settings.trash_grace_seconds) };
+    Ok(CollectOptions { grace, ..CollectOptions::default() })
 }
 
 /// Reads back what was not read within the time that the settings give.

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use blockstore_engine::Blockstore;
+use blockstore_engine::ranges::FileSystem;
+use holdfast_blockstore::ApplianceStore;
 use holdfast_domain::{BackupJobId, DaemonId, EntryPosition};
 use holdfast_ledger::{Ledger, StorageOptions};
 use holdfast_metadb::{DaemonSettings, MetaDb};
@@ -40,7 +41,7 @@ pub struct Context {
     /// The ledger.
     pub ledger: Ledger,
     /// The blockstore.
-    pub store: BlockstoreHandle,
+    pub store: ApplianceStore,
     /// Folders.
     pub layout: Layout,
     /// Private mongods' binaries.
@@ -55,8 +56,8 @@ pub struct Context {
     pub restores: Arc<Semaphore>,
     /// Slots of proofs.
     pub proofs: Arc<Semaphore>,
-    /// True when files in the head folder can share bytes.
-    pub reflink: bool,
+    /// What holds the head folder.
+    pub file_system: FileSystem,
     /// What open heads still need of the ledger.
     pub needs: HeadNeeds,
     /// What the tasks do now.
@@ -79,23 +80,6 @@ impl HeadNeeds {
     #[must_use]
     pub fn get(&self, job: &BackupJobId) -> Option<EntryPosition> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(job).copied()
-    }
-}
-
-/// The store, which has no `Debug` of its own.
-#[derive(Clone)]
-pub struct BlockstoreHandle(pub Blockstore);
-
-impl std::fmt::Debug for BlockstoreHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Blockstore")
-    }
-}
-
-impl std::ops::Deref for BlockstoreHandle {
-    type Target = Blockstore;
-    fn deref(&self) -> &Blockstore {
-        &self.0
     }
 }
 

@@ -5,22 +5,24 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use blockstore_engine::{Blockstore, CacheOptions, EngineOptions};
+use blockstore_engine::{CacheOptions, EngineOptions, ranges};
+use holdfast_blockstore::{ApplianceStore, OpenRequest};
 use holdfast_ledger::Ledger;
 use holdfast_metadb::{MetaDb, Settings};
+use holdfast_service::MasterKey;
 use mongodb::{Client, Database, options::ClientOptions};
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     binaries::Binaries,
-    binder,
+    binder, blockstore_work,
     board::Board,
     collector,
-    context::{BlockstoreHandle, Context, HeadNeeds, LOADING_MAX, PROOFS_MAX, RESTORES_MAX},
-    dbpath,
+    context::{Context, HeadNeeds, LOADING_MAX, PROOFS_MAX, RESTORES_MAX},
     identity::Identity,
     layout::Layout,
+    mirror, offsite,
     ports::{HeadPorts, PortRange},
     registration, restorer, retention, supervisor,
 };
@@ -53,12 +55,12 @@ impl Daemon {
             !binaries.all().is_empty(),
             "no mongod was found: set daemon.mongod_dir or daemon.mongod_binaries"
         );
-        let reflink = dbpath::can_reflink(&head_dir);
-        if !reflink {
-            tracing::info!(
-                dir = %head_dir.display(),
-                "this file system cannot share bytes between files (reflink): a head is held while its snapshot is written"
-            );
+        let file_system =
+            ranges::file_system(&head_dir).with_context(|| format!("head folder {}", head_dir.display()))?;
+        if file_system.finds_changes() {
+            tracing::info!(dir = %head_dir.display(), "head folder on {}", file_system.recommendation());
+        } else {
+            tracing::warn!(dir = %head_dir.display(), "head folder on {}", file_system.recommendation());
         }
         let app = database(&settings.app_database.uri, &settings.app_database.name).await?;
         let blocks = database(&settings.blockstore.uri, &settings.blockstore.name).await?;
@@ -66,18 +68,26 @@ impl Daemon {
         let ledger = wait("open the ledger", &shutdown, || Ledger::open(blocks.clone())).await?;
         let cache = CacheOptions { path: layout.cache(), bytes: settings.daemon.block_cache_bytes };
         let options = EngineOptions { cache: Some(cache), ..EngineOptions::default() };
-        let store =
-            wait("open the blockstore", &shutdown, || Blockstore::open(blocks.clone(), options.clone())).await?;
+        let master_key = Arc::new(MasterKey::load_or_create(&settings.master_key_path()).context("the master key")?);
+        let open = || {
+            ApplianceStore::open(OpenRequest {
+                metadb: metadb.clone(),
+                database: blocks.clone(),
+                master_key: master_key.clone(),
+                options: options.clone(),
+            })
+        };
+        let store = wait("open the blockstore", &shutdown, open).await?;
         let id = registration::register(&metadb, &settings.daemon, &binaries, identity.id.as_ref()).await?;
         identity.keep(&id)?;
-        tracing::info!(%id, name = registration::name(&settings.daemon), binaries = %binaries, reflink, "daemon starts");
+        tracing::info!(%id, name = registration::name(&settings.daemon), binaries = %binaries, %file_system, "daemon starts");
         let [first, last] = settings.daemon.restore_ports;
         let ctx = Arc::new(Context {
             id,
             settings: settings.daemon.clone(),
             metadb,
             ledger,
-            store: BlockstoreHandle(store),
+            store,
             layout,
             binaries,
             head_ports: HeadPorts::new(&settings.daemon.head_ports),
@@ -85,7 +95,7 @@ impl Daemon {
             loading: Arc::new(Semaphore::new(LOADING_MAX)),
             restores: Arc::new(Semaphore::new(RESTORES_MAX)),
             proofs: Arc::new(Semaphore::new(PROOFS_MAX)),
-            reflink,
+            file_system,
             needs: HeadNeeds::default(),
             board: Board::default(),
             shutdown: shutdown.clone(),
@@ -96,6 +106,9 @@ impl Daemon {
         tasks.spawn(supervisor::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(restorer::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(collector::run(Arc::clone(&ctx), shutdown.clone()));
+        tasks.spawn(mirror::run(Arc::clone(&ctx), shutdown.clone()));
+        tasks.spawn(offsite::run(Arc::clone(&ctx), settings.master_key_path(), shutdown.clone()));
+        tasks.spawn(blockstore_work::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(retention::run(Arc::clone(&ctx), shutdown));
         Ok(Self { ctx, tasks, _identity: identity })
     }
@@ -124,7 +137,8 @@ impl Daemon {
     }
 }
 
-async fn database(uri: &str, name: &str) -> anyhow::Result<Database> {
+/// A database by its connection string.
+pub(crate) async fn database(uri: &str, name: &str) -> anyhow::Result<Database> {
     let mut options = ClientOptions::parse(uri).await.context("connection string of a database")?;
     options.app_name = Some("holdfast-daemon".to_owned());
     options.server_selection_timeout.get_or_insert(SERVER_SELECTION);

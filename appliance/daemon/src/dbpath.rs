@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::reflink;
+use blockstore_engine::ranges;
 
 /// First path components that are no part of a snapshot: the journal (empty after a clean stop), diagnostics, locks, and what a private
 /// mongod leaves for its own use.
@@ -60,19 +60,10 @@ pub fn files(dbpath: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(out)
 }
 
-/// True when files in `dir` can share bytes: tried with two small files.
+/// As [`belongs`], for a path as the engine knows it.
 #[must_use]
-pub fn can_reflink(dir: &Path) -> bool {
-    let (a, b) = (dir.join(".reflink-a"), dir.join(".reflink-b"));
-    let tried = || -> io::Result<bool> {
-        fs::write(&a, [1; 4096])?;
-        reflink::clone_into(&File::open(&a)?, &File::create(&b)?)
-    };
-    let can = tried().unwrap_or(false);
-    for path in [a, b] {
-        let _ = fs::remove_file(path);
-    }
-    can
+pub fn keeps(relative: &str) -> bool {
+    belongs(Path::new(relative))
 }
 
 /// Copies the snapshot's files of `from` into `to` (made; must be empty), sharing bytes where the file system can. Blocks.
@@ -88,7 +79,7 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<Copied> {
             fs::create_dir_all(parent)?;
         }
         let (source, destination) = (File::open(from.join(&relative))?, File::create_new(&target)?);
-        if !(shared && reflink::clone_into(&source, &destination)?) {
+        if !(shared && ranges::clone_file(&source, &destination)?) {
             shared = false;
             io::copy(&mut &source, &mut &destination)?;
         }

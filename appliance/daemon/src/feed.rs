@@ -12,6 +12,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::head::{Run, Runs};
+
 /// Raw bytes read ahead, at most; a slice larger than that passes alone. Eight slices of 4 MiB.
 const AHEAD_BYTES_MAX: u32 = 32 << 20;
 /// Slices read ahead, at most: bounds the small ones.
@@ -98,6 +100,15 @@ impl Feed {
     /// [`FeedError`]; the feed is over then.
     pub async fn next(&mut self) -> Result<Slice, FeedError> {
         self.slices.recv().await.unwrap_or(Err(FeedError::Ended))
+    }
+}
+
+impl Runs for Feed {
+    type Error = FeedError;
+
+    async fn next(&mut self) -> Result<Option<Run>, FeedError> {
+        let Slice { first, last, raw, closes, .. } = Self::next(self).await?;
+        Ok(Some(Run { first, last, raw, closes: closes.is_some() }))
     }
 }
 

@@ -9,6 +9,8 @@
 //! <head_dir>/jobs/<job>/gen-<n>/head.json what that head is (written last when it is made, removed first)
 //! <head_dir>/jobs/<job>/gen-<n>/db/       its dbpath
 //! <head_dir>/jobs/<job>/clone-<root>/     the files of that snapshot, sharing bytes with the head's
+//! <head_dir>/jobs/<job>/clone-<root>.clone  what binds them to it (`blockstore_engine::ranges`)
+//! <head_dir>/jobs/<job>/clone-new/        the clone of a snapshot that is being written
 //! ```
 
 use std::{

@@ -7,15 +7,19 @@
 //! | `daemon`, `context`, `identity`, `layout` | start, what tasks share, who this is, where things lie |
 //! | `registration`, `binder`, `placement`, `supervisor` | reports itself, binds jobs to daemons, runs a task per bound job |
 //! | `job/` | the driver of one job: load, follow, snapshot, heal, move |
-//! | `head/` | a private mongod that follows an oplog |
+//! | `head` (crate `holdfast-head`) | a private mongod that follows an oplog |
 //! | `feed` | the ledger, read ahead |
-//! | `snapshotter`, `restore_info`, `dbpath`, `reflink` | files to snapshots and back |
+//! | `snapshotter`, `restore_info`, `dbpath` | files to snapshots and back |
 //! | `replay`, `proof`, `restorer` | instants: for proofs and restores |
 //! | `retention`, `keep`, `clock_guard` | what is removed, and when nothing is |
-//! | `collector` | frees what nothing reaches, reads back what is stored |
+//! | `offsite/` | snapshots pulled from another Holdfast, pushed to a second blockstore |
+//! | `collector`, `sweeper` | frees what nothing reaches, gives packs back, reads back what is stored |
+//! | `blockstore_work` | collections, verifications and moves that operators asked for |
+//! | `mirror` | copies ledgers into the stores of packs |
 
 pub mod binaries;
 pub mod binder;
+pub mod blockstore_work;
 pub mod board;
 pub mod clock_guard;
 pub mod collector;
@@ -24,15 +28,15 @@ pub mod daemon;
 pub mod dbpath;
 pub mod error;
 pub mod feed;
-pub mod head;
 pub mod identity;
 pub mod job;
 pub mod keep;
 pub mod layout;
+pub mod mirror;
+pub mod offsite;
 pub mod placement;
 pub mod ports;
 pub mod proof;
-mod reflink;
 pub mod registration;
 pub mod replay;
 pub mod replay_debt;
@@ -42,6 +46,9 @@ pub mod retention;
 pub mod snapshotter;
 pub mod space;
 pub mod supervisor;
+pub mod sweeper;
 
 pub use daemon::Daemon;
 pub use error::chain_of;
+/// Heads have a crate of their own, since recovery opens them too.
+pub use holdfast_head as head;

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_domain::DaemonId;
 use holdfast_metadb::{
-    BackupJobFilter, DaemonBeat, DaemonHead, DaemonSettings, DaemonSpace, MetaDb, MetaError, NewDaemon,
+    BackupJobFilter, DaemonBeat, DaemonFileSystem, DaemonHead, DaemonSettings, DaemonSpace, MetaDb, MetaError,
+    NewDaemon,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -121,8 +122,15 @@ async fn beat(ctx: &Arc<Context>) -> Result<(), MetaError> {
         bytes: u64::try_from(job.head_bytes).unwrap_or(0),
         phase: job.phase,
     });
+    let found = &ctx.file_system;
+    let file_system = DaemonFileSystem {
+        name: found.name.clone(),
+        finds_changes: found.finds_changes(),
+        recommendation: found.recommendation(),
+    };
     let beat = DaemonBeat {
         space,
+        file_system: Some(file_system),
         heads: heads.collect(),
         ports: ports(&ctx.settings),
         labels: labels(&ctx.settings, &ctx.binaries),

@@ -13,7 +13,7 @@ use crate::{
     binaries::NoBinary,
     context::Context,
     feed::{Feed, FeedError},
-    head::{Head, HeadError},
+    head::{Head, HeadError, ReplayFault},
     ports::RangePort,
     snapshotter::{self, Snapshot, SnapshotError},
 };
@@ -190,22 +190,11 @@ pub async fn replay(
         let feed_from = replayed.head.position().feed_from.ts;
         let from = ctx.ledger.entry_at(request.job, chain, feed_from).await?.map_or(1, |at| at.seq);
         let mut feed = Feed::start(ctx.ledger.clone(), request.job.clone(), chain, from);
-        loop {
-            let slice = feed.next().await?;
-            if slice.closes.is_some() || slice.first.ts > to {
-                return Ok(());
-            }
-            if !slice.raw.is_empty() {
-                let applied = replayed.head.apply(&slice.raw, Some(to)).await?;
-                on_optime(slice.last);
-                if applied.done {
-                    return Ok(());
-                }
-            }
-            if slice.last.ts >= to {
-                return Ok(());
-            }
-        }
+        replayed.head.replay(&mut feed, to, &mut on_optime).await.map_err(|fault| match fault {
+            ReplayFault::Head(error) => ReplayError::Head(error),
+            ReplayFault::Runs(error) => ReplayError::Feed(error),
+        })?;
+        Ok(())
     };
     let ran = tokio::select! {
         biased;

@@ -304,6 +304,8 @@ impl Work<'_> {
             },
             purpose: Purpose::Restore,
             parent: Some(base.root.id),
+            // What is stored for a restore is as secret as what it is made of.
+            key: base.root.key,
             pins: vec![Pin { by: self.pin_name(), until: Some(self.job.expires) }],
         };
         let written = Arc::clone(&progress);

@@ -7,8 +7,8 @@
 use std::{io, path::Path, sync::Arc};
 
 use blockstore_engine::{
-    Blockstore, CommitRequest, Floor, OnProgress, Pin, Purpose, ReadError, RegisterError, Root, RootError, RootId,
-    WriteError, WriterRequest,
+    Blockstore, CommitRequest, Floor, KeyId, OnProgress, Pin, Purpose, RangesReport, ReadError, RegisterError, Root,
+    RootError, RootId, WriteError, WriterRequest, ranges::Since,
 };
 use holdfast_domain::{BackupJobId, ErrorClass, SnapshotId};
 use holdfast_ledger::{SnapshotMeta, SnapshotMetaError};
@@ -31,6 +31,8 @@ pub struct SnapshotOrder {
     pub parent: Option<RootId>,
     /// Who needs it from the start.
     pub pins: Vec<Pin>,
+    /// The key that its group encrypts under.
+    pub key: Option<KeyId>,
 }
 
 /// Why a snapshot was not stored or not brought back.
@@ -65,6 +67,9 @@ pub enum SnapshotError {
     /// The local files.
     #[error("files of the snapshot")]
     Io(#[from] io::Error),
+    /// The group's key.
+    #[error("key of the group")]
+    Key(#[from] holdfast_blockstore::StoreError),
     /// Called off.
     #[error("called off")]
     Cancelled,
@@ -82,6 +87,7 @@ impl SnapshotError {
             Self::QuickProof { .. } | Self::Meta(_) => ErrorClass::Corrupt,
             Self::Info(_) => ErrorClass::Bug,
             Self::Io(_) => ErrorClass::Operator,
+            Self::Key(e) => holdfast_domain::Classify::class(e),
             Self::Cancelled => ErrorClass::Cancelled,
         }
     }
@@ -120,7 +126,7 @@ pub async fn good_snapshots(store: &Blockstore, job: &BackupJobId) -> Result<Vec
     Ok(out)
 }
 
-/// Stores the files of `dir` as a snapshot.
+/// Stores the files of `dir` as a snapshot, reading all of them.
 ///
 /// # Errors
 /// [`SnapshotError`]; the snapshot does not exist then.
@@ -131,16 +137,31 @@ pub async fn store(
     progress: OnProgress,
     cancel: &CancellationToken,
 ) -> Result<Root, SnapshotError> {
+    store_since(store, dir, None, order, progress, cancel).await.map(|(root, _)| root)
+}
+
+/// Stores the files of `dir` as a snapshot; with `since`, the clone of the parent snapshot, only what differs between the two clones is read.
+///
+/// # Errors
+/// [`SnapshotError`]; the snapshot does not exist then.
+pub async fn store_since(
+    store: &Blockstore,
+    dir: &Path,
+    since: Option<Since>,
+    order: SnapshotOrder,
+    progress: OnProgress,
+    cancel: &CancellationToken,
+) -> Result<(Root, Option<RangesReport>), SnapshotError> {
     let job = order.job.as_str().to_owned();
     let mut writer =
-        store.register(WriterRequest { job, job_epoch: order.epoch, parent: order.parent, key: None }).await?;
+        store.register(WriterRequest { job, job_epoch: order.epoch, parent: order.parent, key: order.key }).await?;
     let written = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(SnapshotError::Cancelled),
-        written = write(&mut writer, dir, order, progress) => written,
+        written = write(&mut writer, dir, since, order, progress) => written,
     };
     match written {
-        Ok(root) => Ok(root),
+        Ok(written) => Ok(written),
         Err(error) => {
             if let Err(error) = writer.abandon().await {
                 tracing::debug!(error = %crate::chain_of(&error), "abandon a snapshot");
@@ -153,11 +174,18 @@ pub async fn store(
 async fn write(
     writer: &mut blockstore_engine::SnapshotWriter,
     dir: &Path,
+    since: Option<Since>,
     order: SnapshotOrder,
     progress: OnProgress,
-) -> Result<Root, SnapshotError> {
-    let keep = |path: &str| path != restore_info::FILE && dbpath::belongs(Path::new(path));
-    writer.write_dir(dir, &keep, progress).await?;
+) -> Result<(Root, Option<RangesReport>), SnapshotError> {
+    let keep = |path: &str| path != restore_info::FILE && dbpath::keeps(path);
+    let report = match since {
+        Some(since) => Some(writer.write_dir_since(dir, &keep, since, progress).await?),
+        None => {
+            writer.write_dir(dir, &keep, progress).await?;
+            None
+        }
+    };
     let info = restore_info::encode(&order.meta, writer.files())?;
     writer.add_file(restore_info::FILE, 0o644, info).await?;
     let proof = writer.verify_new().await?;
@@ -167,7 +195,8 @@ async fn write(
     }
     let resume = Floor { chain: order.meta.resume.chain, seq: order.meta.resume.seq };
     let (label, meta) = (order.meta.label.clone(), order.meta.encode()?);
-    Ok(writer.commit(CommitRequest { meta, resume, purpose: order.purpose, label, pins: order.pins }).await?)
+    let root = writer.commit(CommitRequest { meta, resume, purpose: order.purpose, label, pins: order.pins }).await?;
+    Ok((root, report))
 }
 
 /// Brings a snapshot's files back into `to` (which must not exist or be empty): from the clone on this disk where there is one, else from

@@ -99,6 +99,12 @@ ids! {
     RestoreJobId,
     /// A snapshot; the same text as the engine's root id.
     SnapshotId,
+    /// A person's account.
+    UserId,
+    /// An invitation into a group.
+    InvitationId,
+    /// A request to join a group.
+    JoinRequestId,
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@
 //! that two programs must agree on byte for byte (the hash of a ledger entry) is computed here and nowhere else.
 //! Called by every other crate of the appliance; depends on none of them.
 
+mod access;
 mod backup_job;
 mod error_class;
 mod hash32;
 mod ids;
 mod lease;
 mod ledger_entry;
+mod offsite;
 mod optime;
 mod restorable;
 mod restore_job;
@@ -17,12 +19,17 @@ mod retention;
 mod schedule;
 mod summary;
 
+pub use access::{Action, Resource, Role, TABLE as ACCESS_TABLE, may};
 pub use backup_job::{BackupEvent, BackupState, NoSuchTransition, Progress};
 pub use error_class::{Classify, ErrorClass};
 pub use hash32::{Hash32, ParseHashError};
-pub use ids::{AgentId, BackupJobId, DaemonId, DeploymentId, GroupId, HostId, ParseIdError, RestoreJobId, SnapshotId};
+pub use ids::{
+    AgentId, BackupJobId, DaemonId, DeploymentId, GroupId, HostId, InvitationId, JoinRequestId, ParseIdError,
+    RestoreJobId, SnapshotId, UserId,
+};
 pub use lease::{Lease, LeaseWatch};
 pub use ledger_entry::{CloseReason, EntryBody, EntryPosition, LedgerEntry, PayloadRef};
+pub use offsite::{OffsiteCandidate, OffsiteFilter, offsite_due};
 pub use optime::{OpTime, ParseTsError, Ts};
 pub use restorable::{ChainSpan, Range, SnapshotPoint, chain_for, ranges};
 pub use restore_job::{ArchiveFormat, RestoreState, RestoreTarget};

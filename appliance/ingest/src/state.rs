@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
-use blockstore_engine::Blockstore;
 use holdfast_agent_api::SLICE_BODY_BYTES_MAX;
+use holdfast_blockstore::ApplianceStore;
 use holdfast_domain::GroupId;
 use holdfast_ledger::Ledger;
 use holdfast_metadb::MetaDb;
@@ -33,7 +33,7 @@ pub struct IngestParts {
     /// The ledger.
     pub ledger: Ledger,
     /// The blockstore.
-    pub blockstore: Blockstore,
+    pub blockstore: ApplianceStore,
     /// Opens stored connection strings.
     pub master_key: Arc<MasterKey>,
     /// Hex SHA-256 of the keys of every CA that agents shall trust now.
@@ -92,7 +92,7 @@ impl IngestState {
         &self.0.parts.ledger
     }
 
-    pub(crate) fn blockstore(&self) -> &Blockstore {
+    pub(crate) fn blockstore(&self) -> &ApplianceStore {
         &self.0.parts.blockstore
     }
 

@@ -55,6 +55,14 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Database`].
     pub async fn open(db: Database) -> Result<Self, LedgerError> {
+        let db = Self::with_concerns(&db);
+        let ledger = Self { db };
+        ledger.create_schema().await?;
+        Ok(ledger)
+    }
+
+    /// The database with majority on both sides, at the primary.
+    pub(crate) fn with_concerns(db: &Database) -> Database {
         let concern = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
         let options = DatabaseOptions::builder()
             .read_concern(ReadConcern::majority())
@@ -63,10 +71,7 @@ impl Ledger {
                 mongodb::options::ReadPreference::Primary,
             ))
             .build();
-        let db = db.client().database_with_options(db.name(), options);
-        let ledger = Self { db };
-        ledger.create_schema().await?;
-        Ok(ledger)
+        db.client().database_with_options(db.name(), options)
     }
 
     async fn create_schema(&self) -> Result<(), LedgerError> {

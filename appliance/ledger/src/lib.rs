@@ -19,6 +19,9 @@
 //! | `sync_scans` | `{job, chain, uuid}` | one collection's present scan and how far it is stored and loaded |
 //! | `sync_<job>_<chain>` | `{uuid, scan, seq, part}` | sync slice parts |
 //! | `ledger_catalogs` | `{job, chain, at, part}` | the newest list of the source's collections |
+//! | `ledger_jobs` | job | names of its group and replica set; how far copies of its ledger go |
+//!
+//! Copies of ledgers outside of the database are made of segments: `docs/mirror.md`.
 //!
 //! Called by ingest (writes), the daemon and web (reads, closing, trimming). It knows nothing of HTTP, heads or blocks, and
 //! it must never delete an entry or a payload that it was not told to.
@@ -31,10 +34,12 @@ mod db;
 mod error;
 mod frame;
 mod inspect;
+mod job_facts;
 mod parts;
 mod payload;
 mod read;
 mod scans;
+mod segment;
 mod snapshot_meta;
 mod space;
 mod sync_read;
@@ -51,6 +56,11 @@ pub use holdfast_agent_api::{
     CompleteSync, EndScan, LedgerTail, ScanGrant, ScanState, ScanTail, StartScan, SyncSliceHeader, SyncState,
 };
 pub use inspect::{DocumentFacts, ENTRY_BYTES_MAX, PayloadFacts, inspect_documents, inspect_payload};
+pub use job_facts::Mirrored;
+pub use segment::{
+    JobFacts, NotASegment, SEGMENT_ENTRIES_MAX, SEGMENT_FRAMES_BYTES, Segment, SegmentBuilder, SegmentName, Stretch,
+    follows, gaps, path, stretches,
+};
 pub use snapshot_meta::{SnapshotMeta, SnapshotMetaError, StorageOptions};
 pub use space::SpaceFacts;
 pub use types::{AppendRequest, OpenChainRequest, PutSlice, StoredEntry, StoredScan, SyncInfo, SyncPhase, TrimReport};

@@ -141,6 +141,24 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// The zstd frame of a payload as it is stored: its bytes are those that were received. At most about 27 MiB.
+    ///
+    /// # Errors
+    /// As [`Ledger::read_payload`].
+    pub async fn payload_frame(
+        &self,
+        job: &BackupJobId,
+        chain: i64,
+        payload: &PayloadRef,
+    ) -> Result<Vec<u8>, LedgerError> {
+        let what = format!("payload {} of {job}", payload.hash);
+        let (collection, key) = (Self::day_name(job, payload.day), key(chain, payload.hash));
+        let found = self.read_frame(&collection, &key, &what, SLICE_BODY_BYTES_MAX).await?;
+        found.map(|(_, frame)| frame).ok_or(LedgerError::Missing { what })
+    }
+}
+
 /// Raw bytes of a frame, if they have this length and hash.
 pub(crate) fn verified(frame: &[u8], raw_bytes: i64, hash: Hash32, what: String) -> Result<Vec<u8>, LedgerError> {
     let max = usize::try_from(raw_bytes).ok().filter(|n| *n <= SLICE_RAW_BYTES_MAX);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bson::{DateTime, doc};
 use futures::TryStreamExt as _;
-use holdfast_domain::GroupId;
+use holdfast_domain::{GroupId, Role, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,28 +13,20 @@ use crate::{
     hash_secret, new_secret,
 };
 
-/// What a key allows. Each allows what the ones before it do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Role {
-    /// Read.
-    Viewer,
-    /// Back up and restore.
-    Operator,
-    /// Everything: groups, agents, keys.
-    Admin,
-}
-
 /// A key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct ApiKey {
     /// Hex SHA-256 of the secret; serves as its id.
-    #[serde(rename = "_id")]
     pub hash: String,
     /// Its group; None: all groups.
     pub group: Option<GroupId>,
     /// What it allows.
     pub role: Role,
+    /// The person whose key it is: it may never do more than the person. None: a key of the group or of the appliance.
+    pub user: Option<UserId>,
+    /// Addresses (`10.0.0.0/8`, `::1/128`) that it works from; empty: all.
+    pub addresses: Vec<String>,
     /// What the user calls it.
     pub label: String,
     /// When it was made.
@@ -42,8 +34,53 @@ pub struct ApiKey {
     /// When it ends; None: never.
     pub expires: Option<DateTime>,
     /// When it was revoked.
-    #[serde(default)]
     pub revoked: Option<DateTime>,
+}
+
+/// As stored. `role` holds a word of the first release, whose servers may still run beside this one; `access` is the role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Stored {
+    #[serde(rename = "_id")]
+    hash: String,
+    group: Option<GroupId>,
+    role: String,
+    #[serde(default)]
+    access: Option<Role>,
+    #[serde(default)]
+    user: Option<UserId>,
+    #[serde(default)]
+    addresses: Vec<String>,
+    label: String,
+    created: DateTime,
+    expires: Option<DateTime>,
+    #[serde(default)]
+    revoked: Option<DateTime>,
+}
+
+impl From<Stored> for ApiKey {
+    fn from(stored: Stored) -> Self {
+        let Stored { hash, group, role, access, user, addresses, label, created, expires, revoked } = stored;
+        let old = match role.as_str() {
+            "admin" => Role::Owner,
+            "operator" => Role::BackupAdmin,
+            _ => Role::ReadOnly,
+        };
+        Self { hash, group, role: access.unwrap_or(old), user, addresses, label, created, expires, revoked }
+    }
+}
+
+impl From<ApiKey> for Stored {
+    fn from(key: ApiKey) -> Self {
+        // What an older server would allow is never more than what the role allows.
+        let old = match key.role {
+            Role::Owner => "admin",
+            Role::BackupAdmin => "operator",
+            Role::MonitoringAdmin | Role::UserAdmin | Role::ReadOnly => "viewer",
+        };
+        let ApiKey { hash, group, role, user, addresses, label, created, expires, revoked } = key;
+        let role_word = old.to_owned();
+        Self { hash, group, role: role_word, access: Some(role), user, addresses, label, created, expires, revoked }
+    }
 }
 
 /// A key to make.
@@ -53,10 +90,22 @@ pub struct NewApiKey {
     pub group: Option<GroupId>,
     /// What it allows.
     pub role: Role,
+    /// Whose it is; None: nobody's.
+    pub user: Option<UserId>,
+    /// Addresses that it works from; empty: all.
+    pub addresses: Vec<String>,
     /// What the user calls it.
     pub label: String,
     /// How long it holds; None: for ever.
     pub lifetime: Option<Duration>,
+}
+
+impl NewApiKey {
+    /// A key of nobody, for ever, from everywhere.
+    #[must_use]
+    pub fn new(group: Option<GroupId>, role: Role, label: impl Into<String>) -> Self {
+        Self { group, role, user: None, addresses: Vec::new(), label: label.into(), lifetime: None }
+    }
 }
 
 /// Now and a while.
@@ -89,6 +138,8 @@ impl MetaDb {
             hash: hash_secret(secret),
             group: new.group,
             role: new.role,
+            user: new.user,
+            addresses: new.addresses,
             label: new.label,
             created: DateTime::now(),
             expires: new.lifetime.map(after),
@@ -126,13 +177,23 @@ impl MetaDb {
         Ok(done.map_err(on("revoke an API key"))?.matched_count > 0)
     }
 
-    /// Keys of a group; None: the global ones.
+    /// A person's keys.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn api_keys_of(&self, user: &UserId) -> Result<Vec<ApiKey>, MetaError> {
+        let op = "list API keys";
+        let cursor = self.of("api_keys").find(doc! { "user": user.clone() }).sort(doc! { "created": 1 }).await;
+        cursor.map_err(on(op))?.try_collect().await.map_err(on(op))
+    }
+
+    /// Keys of a group; None: the global ones. Not those of persons.
     ///
     /// # Errors
     /// [`MetaError::Database`].
     pub async fn api_keys(&self, group: Option<&GroupId>) -> Result<Vec<ApiKey>, MetaError> {
         let op = "list API keys";
-        let filter = doc! { "group": group.cloned().map_or(bson::Bson::Null, Into::into) };
+        let filter = doc! { "group": group.cloned().map_or(bson::Bson::Null, Into::into), "user": null };
         let cursor = self.of("api_keys").find(filter).sort(doc! { "created": 1 }).await.map_err(on(op))?;
         cursor.try_collect().await.map_err(on(op))
     }

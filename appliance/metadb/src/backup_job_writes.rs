@@ -4,7 +4,7 @@ use bson::{Bson, DateTime, Document, doc};
 use holdfast_domain::{BackupEvent, BackupState, OpTime, Progress};
 
 use crate::{
-    BackupJob, Fence, MetaDb, MetaError, Proof,
+    BackupJob, ChangesFound, Fence, MetaDb, MetaError, Proof,
     error::{on, to_bson},
 };
 
@@ -96,6 +96,19 @@ impl MetaDb {
     pub async fn set_proof(&self, fence: &Fence, proof: &Proof) -> Result<(), MetaError> {
         let op = "store a proof";
         self.set_fenced(op, fence, doc! { "$set": { "lastProof": to_bson(op, proof)? } }).await
+    }
+
+    /// Stores how a snapshot found out what changed; with a miss, as the alert too.
+    ///
+    /// # Errors
+    /// [`MetaError::Fenced`].
+    pub async fn set_changes(&self, fence: &Fence, facts: &ChangesFound) -> Result<(), MetaError> {
+        let op = "store how a snapshot found what changed";
+        let mut set = doc! { "lastChanges": to_bson(op, facts)? };
+        if facts.missed > 0 {
+            set.insert("changesAlert", to_bson(op, facts)?);
+        }
+        self.set_fenced(op, fence, doc! { "$set": set }).await
     }
 
     /// Gives the job up for another daemon: bound to none, so that a reconciler binds it anew.

@@ -58,6 +58,34 @@ pub struct Proof {
     pub seconds: i64,
 }
 
+/// How a snapshot found out what changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangesFound {
+    /// Which snapshot.
+    pub snapshot: String,
+    /// When it was committed.
+    pub at: DateTime,
+    /// Why everything was read, a sentence; `None`: only what changed was.
+    pub refused: Option<String>,
+    /// Bytes taken from the snapshot before without being read.
+    pub unchanged_bytes: i64,
+    /// Bytes read.
+    pub read_bytes: i64,
+    /// Unchanged blocks that were read and compared all the same.
+    pub sampled: i64,
+    /// Those of them that had changed. More than 0 is an alert: the file system's word cannot be trusted.
+    pub missed: i64,
+    /// The first of them: file and offset in bytes.
+    pub first_miss: Option<String>,
+    /// How long the head was held, in milliseconds: stopping it, cloning, mending, starting it again.
+    pub held_ms: i64,
+    /// Extents of the head's files.
+    pub extents: i64,
+    /// Extents per GiB of the most fragmented file.
+    pub extents_per_gib: i64,
+}
+
 /// A backup job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -136,6 +164,12 @@ pub struct BackupJob {
     /// The last proof of a snapshot.
     #[serde(default)]
     pub last_proof: Option<Proof>,
+    /// How the last snapshot found out what changed; `None` where a head is held while its snapshot is written.
+    #[serde(default)]
+    pub last_changes: Option<ChangesFound>,
+    /// The last snapshot whose sample missed: stays until another one does. What alerts about it looks here.
+    #[serde(default)]
+    pub changes_alert: Option<ChangesFound>,
     /// When it was made.
     pub created: DateTime,
     /// When its state changed last.
@@ -246,6 +280,8 @@ impl MetaDb {
             snapshot_requests: Vec::new(),
             catalog_wanted: false,
             last_proof: None,
+            last_changes: None,
+            changes_alert: None,
             created: DateTime::now(),
             state_since: DateTime::now(),
         };

@@ -22,6 +22,18 @@ pub struct DaemonSpace {
     pub free_bytes: u64,
 }
 
+/// The file system that holds the heads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DaemonFileSystem {
+    /// `xfs`, `btrfs`, `ext4`, ...
+    pub name: String,
+    /// A snapshot reads only what changed, and the head goes on meanwhile.
+    pub finds_changes: bool,
+    /// What a person should know and do about it, a sentence.
+    pub recommendation: String,
+}
+
 /// One head of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,6 +68,9 @@ pub struct Daemon {
     /// Space.
     #[serde(default)]
     pub space: DaemonSpace,
+    /// Where the heads lie; `None` until its first report.
+    #[serde(default)]
+    pub file_system: Option<DaemonFileSystem>,
     /// Heads.
     #[serde(default)]
     pub heads: Vec<DaemonHead>,
@@ -86,6 +101,8 @@ pub struct NewDaemon {
 pub struct DaemonBeat {
     /// Space.
     pub space: DaemonSpace,
+    /// Where the heads lie.
+    pub file_system: Option<DaemonFileSystem>,
     /// Heads.
     pub heads: Vec<DaemonHead>,
     /// Ports.
@@ -134,7 +151,7 @@ impl MetaDb {
         let op = "store a daemon's report";
         let update = doc! {
             "$set": {
-                "space": to_bson(op, &beat.space)?, "heads": to_bson(op, &beat.heads)?,
+                "space": to_bson(op, &beat.space)?, "fileSystem": to_bson(op, &beat.file_system)?, "heads": to_bson(op, &beat.heads)?,
                 "ports": to_bson(op, &beat.ports)?, "labels": &beat.labels, "lastSeen": DateTime::now(),
             },
             "$inc": { "beat": 1_i64 },

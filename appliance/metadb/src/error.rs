@@ -50,6 +50,9 @@ pub enum MetaError {
         /// Why.
         detail: String,
     },
+    /// The group or the appliance would be left without an owner.
+    #[error("the last owner stays: make someone else an owner first")]
+    LastOwner,
     /// The job's state does not allow it.
     #[error(transparent)]
     Transition(#[from] NoSuchTransition),
@@ -119,6 +122,7 @@ impl Classify for MetaError {
             Self::NotFound { .. }
             | Self::Exists { .. }
             | Self::Invalid { .. }
+            | Self::LastOwner
             | Self::Transition(_)
             | Self::State { .. } => ErrorClass::Caller,
         }

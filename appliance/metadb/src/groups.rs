@@ -23,14 +23,17 @@ pub struct Group {
     pub name: String,
     /// When it was made.
     pub created: DateTime,
+    /// The key that its snapshots are stored under, as `group_keys` names it. None: it does not encrypt.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
-impl MetaDb {
-    /// Makes a group.
+impl Group {
+    /// A group of this name, not stored yet.
     ///
     /// # Errors
-    /// [`MetaError::Exists`] when the name is taken, [`MetaError::Invalid`] when it is empty, too long or looks like an id.
-    pub async fn create_group(&self, name: &str) -> Result<Group, MetaError> {
+    /// [`MetaError::Invalid`] when the name is empty, too long or looks like an id.
+    pub fn new(name: &str) -> Result<Self, MetaError> {
         let name = name.trim();
         let count = name.chars().count();
         if count == 0 || count > NAME_CHARS_MAX || name.chars().any(char::is_control) {
@@ -41,10 +44,28 @@ impl MetaDb {
             let detail = "it could be mistaken for an id".to_owned();
             return Err(MetaError::Invalid { what: "the group's name", detail });
         }
-        let group = Group { id: GroupId::random(), name: name.to_owned(), created: DateTime::now() };
+        Ok(Self { id: GroupId::random(), name: name.to_owned(), created: DateTime::now(), key: None })
+    }
+}
+
+impl MetaDb {
+    /// Makes a group.
+    ///
+    /// # Errors
+    /// [`MetaError::Exists`] when the name is taken, [`MetaError::Invalid`] when it is empty, too long or looks like an id.
+    pub async fn create_group(&self, name: &str) -> Result<Group, MetaError> {
+        self.create_group_as(GroupId::random(), name, None).await
+    }
+
+    /// As [`Self::create_group`], under a fresh id; with a key, which must be kept already, all its snapshots are encrypted.
+    ///
+    /// # Errors
+    /// As [`Self::create_group`].
+    pub async fn create_group_as(&self, id: GroupId, name: &str, key: Option<String>) -> Result<Group, MetaError> {
+        let group = Group { id, key, ..Group::new(name)? };
         match self.of::<Group>("groups").insert_one(&group).await {
             Ok(_) => Ok(group),
-            Err(e) if duplicate(&e) => Err(MetaError::Exists { what: "group", id: name.to_owned() }),
+            Err(e) if duplicate(&e) => Err(MetaError::Exists { what: "group", id: group.name }),
             Err(e) => Err(on("make a group")(e)),
         }
     }

@@ -29,7 +29,7 @@ pub struct RestoreFence {
     pub epoch: i64,
 }
 
-fn held(id: &str, owner: &str, epoch: i64) -> Document {
+pub(crate) fn held(id: &str, owner: &str, epoch: i64) -> Document {
     doc! { "_id": id, "lease.owner": owner, "lease.epoch": epoch }
 }
 
@@ -46,7 +46,13 @@ impl RestoreFence {
 }
 
 impl MetaDb {
-    async fn take(&self, collection: &str, id: &str, seen: &Lease, owner: &str) -> Result<Option<i64>, MetaError> {
+    pub(crate) async fn take(
+        &self,
+        collection: &str,
+        id: &str,
+        seen: &Lease,
+        owner: &str,
+    ) -> Result<Option<i64>, MetaError> {
         let filter = doc! {
             "_id": id, "lease.owner": &seen.owner, "lease.epoch": seen.epoch, "lease.beat": seen.beat,
         };
@@ -56,7 +62,12 @@ impl MetaDb {
         Ok((done.matched_count > 0).then_some(epoch))
     }
 
-    async fn write_lease(&self, collection: &str, filter: Document, update: Document) -> Result<(), MetaError> {
+    pub(crate) async fn write_lease(
+        &self,
+        collection: &str,
+        filter: Document,
+        update: Document,
+    ) -> Result<(), MetaError> {
         let done = self.of::<Document>(collection).update_one(filter, update).await;
         match done.map_err(on("write a lease"))?.matched_count {
             0 => Err(MetaError::Fenced),

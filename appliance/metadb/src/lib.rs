@@ -1,4 +1,4 @@
-//! The app database: groups, keys, agents, deployments, hosts, backup jobs, daemons, restore jobs, settings, audit.
+//! The app database: people, groups, keys, agents, deployments, hosts, backup jobs, daemons, restore jobs, settings, audit.
 //!
 //! Purpose: the only crate that knows these collections; everything the parts of the appliance tell each other goes
 //! through documents here.
@@ -12,45 +12,74 @@
 //!
 //! Called by web, ingest, alerts, the daemon, the app. Snapshots are not here: they are the engine's roots.
 
+mod access_policy;
 mod agents;
 mod api_keys;
 mod assignments;
 mod audit;
 mod backup_job_writes;
 mod backup_jobs;
+mod blockstore_requests;
+mod changes;
 mod daemons;
 mod db;
 mod deployments;
 mod downloads;
 mod enroll_tokens;
 mod error;
+mod group_keys;
 mod groups;
 mod hosts;
 mod leases;
+mod members;
+mod offsite_copies;
+mod one_time;
+mod payload_stores;
 mod restore_jobs;
 mod schema;
+mod schema_people;
 mod secret;
+mod sessions;
 mod settings;
 mod settings_store;
+mod setup;
 mod snapshot_requests;
+mod throttles;
+mod txn;
+mod users;
 
+pub use access_policy::{AccessPolicy, SignUp, TotpPolicy};
 pub use agents::{Agent, AgentKey};
-pub use api_keys::{ApiKey, NewApiKey, Role};
-pub use audit::{AuditEntry, StoredAuditEntry};
+pub use api_keys::{ApiKey, NewApiKey};
+pub use audit::{AuditEntry, AuditFilter, StoredAuditEntry};
 pub use backup_job_writes::HeadFacts;
-pub use backup_jobs::{Assignment, BackupJob, BackupJobFilter, BackupSettings, JobAgentReport, Proof};
-pub use daemons::{Daemon, DaemonBeat, DaemonHead, DaemonSpace, NewDaemon};
+pub use backup_jobs::{Assignment, BackupJob, BackupJobFilter, BackupSettings, ChangesFound, JobAgentReport, Proof};
+pub use blockstore_requests::{BlockstoreProgress, BlockstoreRequest, BlockstoreRequestState, BlockstoreWork};
+pub use changes::{Change, ChangeKind, Changes};
+pub use daemons::{Daemon, DaemonBeat, DaemonFileSystem, DaemonHead, DaemonSpace, NewDaemon};
 pub use db::MetaDb;
 pub use deployments::{Deployment, DeploymentState, Discovery};
 pub use downloads::{DownloadError, Grant};
 pub use enroll_tokens::{EnrollError, EnrollTokenRecord, Enrolled};
 pub use error::MetaError;
+pub use group_keys::StoredGroupKey;
 pub use groups::Group;
+pub use holdfast_domain::Role;
 pub use hosts::Host;
 pub use leases::{Fence, RestoreFence};
+pub use members::{Invitation, JoinRequest, Member};
+pub use offsite_copies::{
+    NewOffsiteCopy, OffsiteCopy, OffsiteFence, OffsitePeer, OffsiteProgress, OffsiteRun, offsite_job,
+    offsite_secret_context,
+};
+pub use one_time::OneTimeKind;
+pub use payload_stores::{DATABASE_STORE, PayloadStore, PayloadStoreLocation, PayloadStoreState, PayloadStores};
 pub use restore_jobs::{NewRestoreJob, RestoreJob, RestoreUpdate};
 pub use secret::{SecretKind, hash_secret, new_secret};
+pub use sessions::{NewSession, Session};
 pub use settings::{
     AppSettings, DaemonSettings, DataSettings, DatabaseSettings, IngestSettings, Settings, SettingsError, WebSettings,
 };
+pub use setup::{Claim, Claimant};
 pub use snapshot_requests::{SnapshotRequest, SnapshotRequestState};
+pub use users::{Totp, User, normal_email};

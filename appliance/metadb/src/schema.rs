@@ -3,6 +3,8 @@
 //! `meta {_id: "schema", version}`: a migration runs, then the version is raised by compare-and-set. Two processes may run
 //! the same migration at once, so each must be idempotent. Migrations only add; what they replace goes a release later.
 
+use std::time::Duration;
+
 use bson::{Document, doc};
 use mongodb::{Collection, Database, IndexModel, options::IndexOptions};
 
@@ -12,8 +14,8 @@ use crate::{
 };
 
 /// Version that this program writes.
-pub(crate) const VERSION: i32 = 1;
-const OP: &str = "migrate the app database";
+pub(crate) const VERSION: i32 = 2;
+pub(crate) const OP: &str = "migrate the app database";
 /// Tries of the compare-and-set: one per process that starts at the same instant.
 const TRIES_MAX: usize = 50;
 
@@ -45,27 +47,33 @@ pub(crate) async fn apply(db: &Database) -> Result<(), MetaError> {
 async fn migrate(db: &Database, version: i32) -> Result<(), MetaError> {
     match version {
         0 => first_indexes(db).await,
+        1 => crate::schema_people::apply(db).await,
         _ => Ok(()),
     }
 }
 
-struct Index {
+pub(crate) struct Index {
     collection: &'static str,
     name: &'static str,
     keys: Document,
     unique: bool,
     only: Option<Document>,
+    /// Documents go when the date in the key is so many seconds past.
+    ttl: Option<Duration>,
 }
 
 impl Index {
-    fn new(collection: &'static str, name: &'static str, keys: Document) -> Self {
-        Self { collection, name, keys, unique: false, only: None }
+    pub(crate) fn new(collection: &'static str, name: &'static str, keys: Document) -> Self {
+        Self { collection, name, keys, unique: false, only: None, ttl: None }
     }
-    fn unique(self) -> Self {
+    pub(crate) fn unique(self) -> Self {
         Self { unique: true, ..self }
     }
-    fn only(self, filter: Document) -> Self {
+    pub(crate) fn only(self, filter: Document) -> Self {
         Self { only: Some(filter), ..self }
+    }
+    pub(crate) fn ttl(self) -> Self {
+        Self { ttl: Some(Duration::ZERO), ..self }
     }
 }
 
@@ -93,9 +101,14 @@ async fn first_indexes(db: &Database) -> Result<(), MetaError> {
         Index::new("restore_jobs", "state", doc! { "state": 1, "expires": 1 }),
         Index::new("audit", "group", doc! { "group": 1, "at": -1 }),
     ];
+    create(db, indexes).await
+}
+
+pub(crate) async fn create(db: &Database, indexes: impl IntoIterator<Item = Index>) -> Result<(), MetaError> {
     for index in indexes {
         let mut options = IndexOptions::builder().name(index.name.to_owned()).unique(index.unique).build();
         options.partial_filter_expression = index.only;
+        options.expire_after = index.ttl;
         let model = IndexModel::builder().keys(index.keys).options(options).build();
         db.collection::<Document>(index.collection).create_index(model).await.map_err(on(OP))?;
     }

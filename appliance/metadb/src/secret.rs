@@ -21,6 +21,12 @@ pub enum SecretKind {
     Enroll,
     /// The secret of a restore link: `hfl_`.
     Link,
+    /// A session's cookie: `hfs_`.
+    Session,
+    /// An invitation: `hfi_`.
+    Invitation,
+    /// A secret of [`crate::OneTimeKind`]: `hfo_`.
+    OneTime,
 }
 
 impl SecretKind {
@@ -30,6 +36,9 @@ impl SecretKind {
             Self::AgentKey => 'a',
             Self::Enroll => 't',
             Self::Link => 'l',
+            Self::Session => 's',
+            Self::Invitation => 'i',
+            Self::OneTime => 'o',
         }
     }
 }

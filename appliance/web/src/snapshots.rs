@@ -4,7 +4,7 @@
 //! daemon takes snapshots.
 
 use axum::{Json, extract::State, http::StatusCode};
-use blockstore_engine::{Pin, Purpose, Root, RootError, RootId};
+use blockstore_engine::{Account, Pin, Purpose, Root, RootError, RootId};
 use holdfast_domain::{KeepReason, RetentionPolicy, SnapshotFacts, SnapshotId, plan_retention};
 use holdfast_ledger::SnapshotMeta;
 use holdfast_metadb::{SnapshotRequest, SnapshotRequestState};
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use crate::{
     caller::{OfBackup, fault},
     extract::{JsonOf, PathOf},
-    instant::{Instant, rfc3339},
+    instant::{Instant, rfc3339, rfc3339_of},
     points::{Points, Snapshot, class_of},
     problem::{ApiError, Problem},
     restores::word,
@@ -58,11 +58,20 @@ pub(crate) struct SnapshotView {
     chain: i64,
     /// How long writing it took, from the start of reading to the commit, in seconds.
     took_seconds: f64,
+    /// Whether it is encrypted under its group's key.
+    encrypted: bool,
+    /// Stored bytes that no other snapshot needs: freed if it alone were gone. As of the last account; null when it is younger.
+    unique_bytes: Option<u64>,
+    /// Stored bytes that other snapshots need too; as `uniqueBytes`.
+    shared_bytes: Option<u64>,
+    /// When it was put into the trash, RFC 3339.
+    trashed_at: Option<String>,
 }
 
-fn view(snapshot: &Snapshot, proof: Option<String>) -> SnapshotView {
+fn view(snapshot: &Snapshot, proof: Option<String>, account: Option<&Account>) -> SnapshotView {
     let (root, meta) = (&snapshot.root, &snapshot.meta);
     let damaged = root.quarantined.then(|| "damaged".to_owned());
+    let usage = account.and_then(|account| account.snapshots.iter().find(|usage| usage.id == root.id));
     SnapshotView {
         id: root.id.to_string(),
         optime: meta.optime.into(),
@@ -77,6 +86,10 @@ fn view(snapshot: &Snapshot, proof: Option<String>) -> SnapshotView {
         server_version: meta.server_version.clone(),
         chain: meta.resume.chain,
         took_seconds: root.committed_at.saturating_duration_since(meta.taken_at).as_secs_f64(),
+        encrypted: root.key.is_some(),
+        unique_bytes: usage.map(|usage| usage.unique.stored_bytes),
+        shared_bytes: usage.map(|usage| usage.shared.stored_bytes),
+        trashed_at: root.trashed_at.map(rfc3339_of),
     }
 }
 
@@ -119,13 +132,66 @@ pub(crate) async fn list_snapshots(
     State(state): State<WebState>,
     of: OfBackup,
 ) -> Result<Json<Vec<SnapshotView>>, ApiError> {
-    let points = Points::read(&state, &of.job).await?;
+    Ok(Json(views(&state, &of).await?))
+}
+
+async fn views(state: &WebState, of: &OfBackup) -> Result<Vec<SnapshotView>, ApiError> {
+    let points = Points::read(state, &of.job).await?;
+    let account = state.blockstore().account().await;
+    let account = account.map_err(|error| ApiError::from_class(class_of(error.class()), &error))?;
     let last = of.job.last_proof.as_ref();
     let proof = |s: &Snapshot| {
         let proof = last.filter(|proof| proof.snapshot == s.root.id.to_string())?;
         Some(if proof.good { "good" } else { "failed" }.to_owned())
     };
-    Ok(Json(points.snapshots.iter().map(|s| view(s, proof(s))).collect()))
+    Ok(points.snapshots.iter().map(|s| view(s, proof(s), account.as_ref())).collect())
+}
+
+/// One snapshot.
+#[utoipa::path(get, path = "/groups/{group}/backups/{rs}/snapshots/{snapshot}", tag = "snapshots",
+    params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set"),
+        ("snapshot" = String, Path, description = "id of the snapshot")),
+    responses((status = 200, body = SnapshotView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn show_snapshot(
+    State(state): State<WebState>,
+    of: OfBackup,
+    path: PathOf<(String, String, SnapshotId)>,
+) -> Result<Json<SnapshotView>, ApiError> {
+    let PathOf((_, _, id)) = path;
+    let found = views(&state, &of).await?.into_iter().find(|view| view.id == id.as_str());
+    found.map(Json).ok_or_else(|| ApiError::not_found(format!("{}/{} has no snapshot {id}", of.group.name, of.job.rs)))
+}
+
+/// Takes a snapshot out of the trash again, while it is still there.
+#[utoipa::path(post, path = "/groups/{group}/backups/{rs}/snapshots/{snapshot}/restoreFromTrash", tag = "snapshots",
+    params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set"),
+        ("snapshot" = String, Path, description = "id of the snapshot")),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn restore_from_trash(
+    State(state): State<WebState>,
+    of: OfBackup,
+    path: PathOf<(String, String, SnapshotId)>,
+) -> Result<StatusCode, ApiError> {
+    let PathOf((_, _, id)) = path;
+    let root = root_of(&state, &of, &id).await?;
+    state.blockstore().untrash(&root.id).await.map_err(root_error)?;
+    state.audit(&of.caller, Some(&of.group.id), "snapshot taken out of the trash", id.as_str()).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How a snapshot is pinned.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PinSnapshot {
+    /// A name for it; left out or null: the one that it has stays.
+    label: Option<String>,
+}
+
+fn check_label(label: Option<&str>) -> Result<(), ApiError> {
+    if label.is_some_and(|label| label.chars().count() > LABEL_CHARS_MAX) {
+        return Err(ApiError::bad_request(format!("a label has at most {LABEL_CHARS_MAX} characters")));
+    }
+    Ok(())
 }
 
 /// Asks for a snapshot now; the daemon takes it at the next entry boundary.
@@ -137,13 +203,10 @@ pub(crate) async fn take_snapshot(
     of: OfBackup,
     JsonOf(take): JsonOf<TakeSnapshot>,
 ) -> Result<(StatusCode, Json<SnapshotRequested>), ApiError> {
-    of.caller.require_operator()?;
     if !of.job.state.runs() {
         return Err(ApiError::conflict("backupStopped", "the backup does not run: start it first"));
     }
-    if take.label.as_ref().is_some_and(|label| label.chars().count() > LABEL_CHARS_MAX) {
-        return Err(ApiError::bad_request(format!("a label has at most {LABEL_CHARS_MAX} characters")));
-    }
+    check_label(take.label.as_deref())?;
     let waits = |r: &&SnapshotRequest| matches!(r.state, SnapshotRequestState::Queued | SnapshotRequestState::Running);
     if of.job.snapshot_requests.iter().filter(waits).count() >= REQUESTS_MAX {
         let detail = format!("{REQUESTS_MAX} snapshots are waiting to be taken already");
@@ -178,7 +241,7 @@ pub(crate) async fn show_snapshot_request(
 }
 
 /// Keeps a snapshot until it is unpinned.
-#[utoipa::path(post, path = "/groups/{group}/backups/{rs}/snapshots/{snapshot}/pin", tag = "snapshots",
+#[utoipa::path(post, path = "/groups/{group}/backups/{rs}/snapshots/{snapshot}/pin", tag = "snapshots", request_body = PinSnapshot,
     params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set"),
         ("snapshot" = String, Path, description = "id of the snapshot")),
     responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -186,12 +249,16 @@ pub(crate) async fn pin_snapshot(
     State(state): State<WebState>,
     of: OfBackup,
     path: PathOf<(String, String, SnapshotId)>,
+    JsonOf(wanted): JsonOf<PinSnapshot>,
 ) -> Result<StatusCode, ApiError> {
     let PathOf((_, _, id)) = path;
-    of.caller.require_operator()?;
+    check_label(wanted.label.as_deref())?;
     let root = root_of(&state, &of, &id).await?;
     let pin = Pin { by: USER_PIN.into(), until: None };
     state.blockstore().pin(&root.id, pin).await.map_err(root_error)?;
+    if wanted.label.is_some() {
+        state.blockstore().set_label(&root.id, wanted.label).await.map_err(root_error)?;
+    }
     state.audit(&of.caller, Some(&of.group.id), "snapshot pinned", id.as_str()).await;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -207,7 +274,6 @@ pub(crate) async fn unpin_snapshot(
     path: PathOf<(String, String, SnapshotId)>,
 ) -> Result<StatusCode, ApiError> {
     let PathOf((_, _, id)) = path;
-    of.caller.require_operator()?;
     let root = root_of(&state, &of, &id).await?;
     state.blockstore().unpin(&root.id, USER_PIN).await.map_err(root_error)?;
     state.audit(&of.caller, Some(&of.group.id), "snapshot unpinned", id.as_str()).await;
@@ -225,7 +291,6 @@ pub(crate) async fn delete_snapshot(
     path: PathOf<(String, String, SnapshotId)>,
 ) -> Result<StatusCode, ApiError> {
     let PathOf((_, _, id)) = path;
-    of.caller.require_operator()?;
     let root = root_of(&state, &of, &id).await?;
     let now = jiff::Timestamp::now().as_second();
     let policy = of.job.retention;

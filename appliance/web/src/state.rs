@@ -1,14 +1,27 @@
 //! What every handler shares. Cheap to clone.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
 
-use blockstore_engine::Blockstore;
-use holdfast_domain::GroupId;
+use bson::Document;
+use holdfast_blockstore::ApplianceStore;
+use holdfast_domain::{GroupId, UserId};
 use holdfast_ledger::Ledger;
-use holdfast_metadb::{AuditEntry, MetaDb};
+use holdfast_metadb::{AccessPolicy, AuditEntry, MetaDb};
 use holdfast_service::MasterKey;
+use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
 
-use crate::{caller::Caller, problem::ApiError};
+use crate::{
+    caller::{Caller, fault},
+    events::Hub,
+    problem::ApiError,
+};
+
+/// How long an instance goes by the access policy that it read: a change reaches every instance within this time.
+const POLICY_FRESH: Duration = Duration::from_secs(2);
 
 /// What the service is made of.
 pub struct WebParts {
@@ -17,7 +30,7 @@ pub struct WebParts {
     /// The ledger.
     pub ledger: Ledger,
     /// The blockstore.
-    pub blockstore: Blockstore,
+    pub blockstore: ApplianceStore,
     /// Seals connection strings before they are stored.
     pub master_key: Arc<MasterKey>,
     /// Pin of the appliance's CA, for enrolment tokens; empty when ingest serves plain HTTP on loopback.
@@ -26,11 +39,19 @@ pub struct WebParts {
     pub web_url: String,
     /// How backup agents and downloads reach ingest.
     pub ingest_url: String,
+    /// Proxies whose word about the client's address is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Tell browsers to use nothing but HTTPS here (HSTS).
+    pub hsts: bool,
+    /// Ends the streams that would else hold up the end of the process.
+    pub shutdown: CancellationToken,
 }
 
 struct Inner {
     parts: WebParts,
     web_url: OnceLock<String>,
+    policy: Mutex<Option<(Instant, AccessPolicy)>>,
+    hub: Hub,
 }
 
 /// Shared by all handlers.
@@ -41,7 +62,8 @@ impl WebState {
     /// From its parts.
     #[must_use]
     pub fn new(parts: WebParts) -> Self {
-        Self(Arc::new(Inner { parts, web_url: OnceLock::new() }))
+        let hub = Hub::new(parts.metadb.clone(), parts.shutdown.clone());
+        Self(Arc::new(Inner { parts, web_url: OnceLock::new(), policy: Mutex::new(None), hub }))
     }
 
     /// Says how web is really reached, once its port is known. Only the first call counts.
@@ -57,8 +79,12 @@ impl WebState {
         &self.0.parts.ledger
     }
 
-    pub(crate) fn blockstore(&self) -> &Blockstore {
+    pub(crate) fn blockstore(&self) -> &ApplianceStore {
         &self.0.parts.blockstore
+    }
+
+    pub(crate) fn master_key(&self) -> &MasterKey {
+        &self.0.parts.master_key
     }
 
     pub(crate) fn ca_pin(&self) -> &str {
@@ -73,25 +99,124 @@ impl WebState {
         &self.0.parts.ingest_url
     }
 
-    /// A connection string, sealed for the group that it belongs to; ingest opens it for the group's agents.
-    pub(crate) fn seal_uri(&self, group: &GroupId, uri: &str) -> Result<Vec<u8>, ApiError> {
-        let context = format!("groups/{group}/deployments/uri");
-        let sealed = self.0.parts.master_key.seal(&context, uri.as_bytes());
+    pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.0.parts.trusted_proxies
+    }
+
+    /// Browsers reach this server by HTTPS.
+    pub(crate) fn secure(&self) -> bool {
+        self.web_url().starts_with("https://")
+    }
+
+    pub(crate) fn hsts(&self) -> bool {
+        self.0.parts.hsts && self.secure()
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.0.parts.shutdown
+    }
+
+    /// The access policy, at most two seconds old.
+    pub(crate) async fn access_policy(&self) -> Result<AccessPolicy, ApiError> {
+        let known = *self.0.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((read, policy)) = known
+            && read.elapsed() < POLICY_FRESH
+        {
+            return Ok(policy);
+        }
+        let policy = self.metadb().access_policy().await.map_err(fault)?;
+        self.note_policy(policy);
+        Ok(policy)
+    }
+
+    /// Goes by this policy from now on.
+    pub(crate) fn note_policy(&self, policy: AccessPolicy) {
+        *self.0.policy.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), policy));
+    }
+
+    fn sealed(&self, context: &str, value: &[u8]) -> Result<Vec<u8>, ApiError> {
+        let sealed = self.0.parts.master_key.seal(context, value);
         sealed.map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))
     }
 
+    /// A secret of the appliance's own, sealed for one place, as hex.
+    pub(crate) fn seal_text(&self, context: &str, text: &str) -> Result<String, ApiError> {
+        let sealed = self.0.parts.master_key.seal(context, text.as_bytes());
+        sealed.map(hex::encode).map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))
+    }
+
     /// Notes who did what. A trail that cannot be written does not undo what was done; it is logged instead.
+    fn opened(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, ApiError> {
+        let opened = self.0.parts.master_key.open(context, sealed);
+        opened.map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Corrupt, &error))
+    }
+
+    /// A connection string, sealed for the group that it belongs to; ingest opens it for the group's agents.
+    pub(crate) fn seal_uri(&self, group: &GroupId, uri: &str) -> Result<Vec<u8>, ApiError> {
+        self.sealed(&format!("groups/{group}/deployments/uri"), uri.as_bytes())
+    }
+
+    /// A second factor's secret, sealed for its person.
+    pub(crate) fn seal_totp(&self, user: &UserId, secret: &[u8]) -> Result<Vec<u8>, ApiError> {
+        self.sealed(&format!("users/{user}/totp"), secret)
+    }
+
+    /// Opens what [`WebState::seal_totp`] made.
+    pub(crate) fn open_totp(&self, user: &UserId, sealed: &[u8]) -> Result<Vec<u8>, ApiError> {
+        self.opened(&format!("users/{user}/totp"), sealed)
+    }
+
+    /// A password of another service, sealed for the setting that it belongs to.
+    pub(crate) fn seal_setting(&self, name: &str, secret: &str) -> Result<Vec<u8>, ApiError> {
+        self.sealed(&format!("settings/{name}"), secret.as_bytes())
+    }
+
+    /// Opens what [`WebState::seal_setting`] made.
+    pub(crate) fn open_setting(&self, name: &str, sealed: &[u8]) -> Result<String, ApiError> {
+        let bytes = self.opened(&format!("settings/{name}"), sealed)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Notes who did what.
     pub(crate) async fn audit(&self, caller: &Caller, group: Option<&GroupId>, action: &str, target: &str) {
-        let entry = AuditEntry {
+        self.audit_change(caller, group, action, target, None, None).await;
+    }
+
+    /// Notes who changed what, from what to what. Never give it a secret.
+    pub(crate) async fn audit_change(
+        &self,
+        caller: &Caller,
+        group: Option<&GroupId>,
+        action: &str,
+        target: &str,
+        before: Option<Document>,
+        after: Option<Document>,
+    ) {
+        self.note(AuditEntry {
             group: group.cloned(),
             who: caller.name().to_owned(),
+            kind: caller.kind().to_owned(),
+            address: caller.address().to_string(),
             action: action.to_owned(),
             target: target.to_owned(),
             detail: String::new(),
-        };
-        tracing::info!(who = entry.who, action, subject = target, "done");
+            before,
+            after,
+        })
+        .await;
+    }
+
+    /// Appends to the audit log. A log that cannot be written does not undo what was done; that is logged instead.
+    pub(crate) async fn note(&self, entry: AuditEntry) {
+        let AuditEntry { who, action, target, address, .. } = &entry;
+        tracing::info!(who, action, subject = target, address, "done");
+        let (action, target) = (action.clone(), target.clone());
         if let Err(error) = self.metadb().audit(entry).await {
-            tracing::error!(%error, action, subject = target, "the audit trail cannot be written");
+            tracing::error!(%error, action, subject = target, "the audit log cannot be written");
         }
     }
 }

@@ -104,12 +104,7 @@ impl PackBuilder {
             return None;
         }
         let offset = u32::try_from(self.bytes.len()).ok()?;
-        self.bytes.extend_from_slice(&sealed.id.0);
-        self.bytes.extend_from_slice(&sealed.raw_len.to_le_bytes());
-        self.bytes.extend_from_slice(&sealed.frame_len.to_le_bytes());
-        self.bytes.extend_from_slice(&sealed.sum);
-        self.bytes.extend_from_slice(&sealed.key.map_or([0; 16], |key| key.0));
-        self.bytes.extend_from_slice(&sealed.body);
+        encode_record(sealed, &mut self.bytes);
         self.entries.push(Entry { id: sealed.id, offset, raw_len: sealed.raw_len, frame_len: sealed.frame_len });
         Some(PayloadAt::in_pack(self.id.writer, store, self.id.number, offset))
     }
@@ -222,6 +217,16 @@ pub(crate) fn salvage(id: PackId, pack: &Bytes) -> Vec<Entry> {
 fn check_header(id: PackId, pack: &[u8]) -> Result<(), &'static str> {
     let expected = PackBuilder::new(id).bytes;
     if pack.starts_with(&expected) { Ok(()) } else { Err("the pack is another one than its name says") }
+}
+
+/// Appends a record.
+pub(crate) fn encode_record(sealed: &Sealed, out: &mut Vec<u8>) {
+    out.extend_from_slice(&sealed.id.0);
+    out.extend_from_slice(&sealed.raw_len.to_le_bytes());
+    out.extend_from_slice(&sealed.frame_len.to_le_bytes());
+    out.extend_from_slice(&sealed.sum);
+    out.extend_from_slice(&sealed.key.map_or([0; 16], |key| key.0));
+    out.extend_from_slice(&sealed.body);
 }
 
 /// A record, from its offset on; bytes after it are not looked at. The body is a copy when `bytes` is a slice of something larger.

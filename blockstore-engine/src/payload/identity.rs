@@ -8,7 +8,7 @@ use bson::{Document, doc};
 use object_store::path::Path;
 
 use super::packs::PackStore;
-use crate::error::{OpenError, StoreFault};
+use crate::error::{ErrorClass, NoPackStore, OpenError, StoreFault};
 use crate::store::Store;
 use crate::txn::{is_duplicate, retrying};
 
@@ -60,6 +60,16 @@ pub(super) async fn check(store: &Store, packs: &PackStore) -> Result<(), OpenEr
     let ready = doc! { "$set": { "ready": true } };
     retrying!("registering a pack store", store.pack_stores.update_one(doc! { "_id": number }, ready.clone()))?;
     Ok(())
+}
+
+/// Whether the store is (still) where it was: a directory may have been unmounted while it was in use.
+pub(super) async fn still_there(packs: &PackStore) -> Result<(), NoPackStore> {
+    let fault = |reason: String| NoPackStore { number: packs.number, reason, class: ErrorClass::Retry };
+    match packs.get(&Path::from(MARKER)).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(fault("its marker is gone: it may not be mounted".into())),
+        Err(error) => Err(fault(format!("{error}: {}", error.source))),
+    }
 }
 
 fn decode(bytes: &[u8]) -> Option<String> {

@@ -22,7 +22,7 @@ impl Blockstore {
     /// # Errors
     /// `NoStore`, a failing pack store.
     pub async fn pack_usage(&self, number: StoreNumber) -> Result<PackUsage, PayloadError> {
-        let store = self.engine.payloads.packs(number).ok_or(PayloadError::NoStore(number))?;
+        let store = self.engine.payloads.packs(number)?;
         let names = store.names(&Path::from(PACKS)).await?;
         let packs = names.iter().filter(|(name, _)| PackId::from_path(name).is_some());
         Ok(packs
@@ -34,7 +34,7 @@ impl Blockstore {
     /// # Errors
     /// As [`Self::pack_usage`].
     pub async fn pack_writers(&self, number: StoreNumber) -> Result<Vec<RootId>, PayloadError> {
-        let store = self.engine.payloads.packs(number).ok_or(PayloadError::NoStore(number))?;
+        let store = self.engine.payloads.packs(number)?;
         Ok(store.writers().await?)
     }
 
@@ -43,7 +43,7 @@ impl Blockstore {
     /// # Errors
     /// As [`Self::pack_usage`].
     pub async fn packs_of(&self, number: StoreNumber, writer: RootId) -> Result<Vec<(PackId, u64)>, PayloadError> {
-        let store = self.engine.payloads.packs(number).ok_or(PayloadError::NoStore(number))?;
+        let store = self.engine.payloads.packs(number)?;
         Ok(store.packs_of(writer).await?.into_iter().map(|pack| (pack.id, pack.bytes)).collect())
     }
 }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use object_store::path::Path;
 
 use super::PayloadStore;
-use super::packs::PackStore;
 use crate::engine::{Blockstore, Engine};
 use crate::error::{PayloadError, RootError};
 use crate::id::{RootId, StoreNumber};
@@ -109,9 +108,9 @@ fn name(id: RootId) -> [u8; 32] {
 
 /// Writes the copy of a root that was just committed. When it fails, the snapshot exists all the same: the next
 /// [`Blockstore::mirror_roots`] makes up for it.
-pub(crate) async fn mirror_one(engine: &Arc<Engine>, root: &Root) {
-    let PayloadStore::Packs(number) = engine.payloads.write_to else { return };
-    let (Some(packs), Some(copy)) = (engine.payloads.packs(number), encode(root, &engine.options.keys)) else { return };
+pub(crate) async fn mirror_one(engine: &Arc<Engine>, write_to: PayloadStore, root: &Root) {
+    let PayloadStore::Packs(number) = write_to else { return };
+    let (Ok(packs), Some(copy)) = (engine.payloads.packs(number), encode(root, &engine.options.keys)) else { return };
     if let Err(error) = packs.put(&path(root.id), copy).await {
         tracing::warn!(root = %root.id, error = %error.source, "the copy of a root was not written: the next mirroring will");
     }
@@ -124,7 +123,7 @@ impl Blockstore {
     /// # Errors
     /// `NoStore`, a failing database or pack store.
     pub async fn mirror_roots(&self, number: StoreNumber) -> Result<MirrorReport, PayloadError> {
-        let packs: &Arc<PackStore> = self.engine.payloads.packs(number).ok_or(PayloadError::NoStore(number))?;
+        let packs = self.engine.payloads.packs(number)?;
         // Listed before the roots are read: a copy without its root was a root's that is gone, not one's that comes.
         let names = packs.names(&Path::from(ROOTS)).await?;
         let copies: HashSet<_> = names.iter().filter_map(|(name, _)| id_from_path(name)).collect();

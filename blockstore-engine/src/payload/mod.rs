@@ -9,9 +9,10 @@
 //! [`crate::Blockstore::sweep_packs`] then frees packs, and [`crate::Blockstore::mirror_roots`] drops copies of roots that are gone. `packs.rs` does the I/O, `format.rs` the bytes, `rewrite.rs` what moving and
 //! compacting share.
 
+pub(crate) mod aside;
 pub(crate) mod format;
 pub(crate) mod identity;
-mod limit;
+pub(crate) mod limit;
 mod listing;
 pub(crate) mod mirror;
 mod moving;
@@ -20,39 +21,43 @@ pub(crate) mod packs;
 mod registration;
 mod retry;
 mod rewrite;
+mod stores;
 mod sweep;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bson::doc;
 use bson::raw::RawDocument;
 use futures::{StreamExt, TryStreamExt};
 use mongodb::ClientSession;
 
+pub use aside::{Aside, AsideError};
 pub use format::PackId;
 pub use listing::PackUsage;
 pub use mirror::MirrorReport;
 pub use moving::{MoveReport, MoveRequest};
 pub use options::{PACK_SIZES, PackLocation, PackStoreOptions, PayloadStore, S3Options};
+pub use stores::StoreState;
 pub use sweep::{SweepReport, SweepRequest};
 
-use crate::error::{OpenError, ReadError};
+use crate::error::{NoPackStore, OpenError, ReadError};
 use crate::frame::{SUM_BYTES, Sealed};
 use crate::id::{BlockId, PayloadAt, Place, StoreNumber};
 use crate::keys::KeyId;
 use crate::store::{BlockRow, Store};
 use crate::txn::retrying;
 use packs::{PackStore, ReadFault};
+use stores::Stores;
 
 /// Packs read at a time for one query.
 const PACKS_AT_ONCE: usize = 8;
 
-/// The stores that this process knows.
+/// The stores that this process knows; they may change while it runs.
 pub(crate) struct Payloads {
-    packs: BTreeMap<StoreNumber, Arc<PackStore>>,
-    /// Where new payloads go.
-    pub(crate) write_to: PayloadStore,
+    known: RwLock<Arc<Stores>>,
+    /// One change at a time.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// Payloads by their place. What is not there is not in the answer.
@@ -68,28 +73,26 @@ impl Payloads {
         options: &[PackStoreOptions],
         write_to: PayloadStore,
     ) -> Result<Self, OpenError> {
-        let mut packs = BTreeMap::new();
-        for one in options {
-            let opened = Arc::new(PackStore::new(one)?);
-            identity::check(store, &opened).await?;
-            if packs.insert(one.number, opened).is_some() {
-                return Err(OpenError::Options("two pack stores have the same number"));
-            }
-        }
-        match write_to {
-            PayloadStore::Packs(number) if !packs.contains_key(&number) => Err(OpenError::Options(
-                "the pack store that payloads are to be written to is not among the pack stores",
-            )),
-            _ => Ok(Self { packs, write_to }),
-        }
+        let stores = Stores::open(store, options, write_to).await?;
+        Ok(Self { known: RwLock::new(Arc::new(stores)), changing: tokio::sync::Mutex::new(()) })
     }
 
-    pub(crate) fn packs(&self, number: StoreNumber) -> Option<&Arc<PackStore>> {
-        self.packs.get(&number)
+    fn known(&self) -> Arc<Stores> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn all_packs(&self) -> impl Iterator<Item = &Arc<PackStore>> {
-        self.packs.values()
+    /// Where new payloads go. A writer keeps the answer that it got first.
+    pub(crate) fn write_to(&self) -> PayloadStore {
+        self.known().write_to
+    }
+
+    pub(crate) fn packs(&self, number: StoreNumber) -> Result<Arc<PackStore>, NoPackStore> {
+        self.known().packs(number)
+    }
+
+    /// All of them; fails while one cannot be used.
+    pub(crate) fn all_packs(&self) -> Result<Vec<Arc<PackStore>>, NoPackStore> {
+        self.known().all()
     }
 
     /// Payloads at these places, wherever they lie.
@@ -126,9 +129,14 @@ impl Payloads {
             })?;
         }
         let reads = in_packs.into_iter().map(|((number, pack), wanted)| async move {
-            let packs = self.packs(number).ok_or(ReadError::NoStore(number))?;
+            let packs = self.packs(number)?;
             let ranges: Vec<_> = wanted.iter().map(|(_, offset, frame_len)| (*offset, *frame_len)).collect();
-            Ok::<_, ReadError>((packs.records(pack, &ranges).await, wanted))
+            let records = packs.records(pack, &ranges).await;
+            if matches!(records, Err(ReadFault::Missing)) {
+                // Nothing that lies in a store that is not there may be taken for lost.
+                identity::still_there(&packs).await?;
+            }
+            Ok::<_, ReadError>((records, wanted))
         });
         let mut reads = futures::stream::iter(reads).buffer_unordered(PACKS_AT_ONCE);
         while let Some((records, wanted)) = reads.try_next().await? {

@@ -72,7 +72,7 @@ impl Blockstore {
         let report = match request.from {
             PayloadStore::Mongo => self.move_documents(request.to, &progress, &cancel).await?,
             PayloadStore::Packs(number) => {
-                let store = self.engine.payloads.packs(number).ok_or(PayloadError::NoStore(number))?.clone();
+                let store = self.engine.payloads.packs(number)?;
                 let plan = Plan { to: request.to, below_percent: ALL_PERCENT, dry_run: false };
                 let swept = sweep(&self.engine, &store, &plan, &progress, &cancel).await?;
                 MoveReport {

@@ -19,8 +19,9 @@ pub enum PayloadStore {
     Packs(StoreNumber),
 }
 
-/// A store of packs. Everything of it may change between two starts but the number, and what lies there.
-#[derive(Debug, Clone)]
+/// A store of packs. Everything of it may change while the process runs ([`crate::Blockstore::set_payload_stores`]) but the number, and what
+/// lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackStoreOptions {
     /// Its number within the blockstore.
     pub number: StoreNumber,
@@ -41,7 +42,7 @@ impl PackStoreOptions {
 }
 
 /// Where packs lie.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PackLocation {
     /// A folder of its own, created when missing.
     Directory(PathBuf),
@@ -50,7 +51,7 @@ pub enum PackLocation {
 }
 
 /// An S3-compatible service.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct S3Options {
     /// URL of the service; `None`: Amazon's, of the region. `http` is used only when it is written here.
     pub endpoint: Option<String>,

@@ -19,6 +19,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, Objec
 use tokio::task::{JoinError, JoinSet};
 
 use super::format::{PACKS, PackId, TRAILER_BYTES, Trailer, decode_record, record_bytes_max};
+use super::identity::MARKER;
 use super::limit::RateLimit;
 use super::options::{PACK_SIZES, PackLocation, PackStoreOptions, S3Options};
 use super::retry::Retry;
@@ -107,6 +108,13 @@ impl PackStore {
     async fn put_once(&self, path: &Path, bytes: &Bytes) -> Result<(), PackFault> {
         let failed = |error| fault("storing", path, error);
         // A directory takes it in one piece and syncs it.
+        if let Some(directory) = self.directory.as_ref().filter(|_| path.as_ref() != MARKER) {
+            // Else packs would go below a mount point while nothing is mounted there.
+            match tokio::fs::try_exists(directory.join(MARKER)).await {
+                Ok(true) => {}
+                _ => return Err(failed(generic("the store's marker is gone: it may not be mounted"))),
+            }
+        }
         if self.directory.is_some() || bytes.len() as u64 <= PART_BYTES {
             self.up.acquire(bytes.len() as u64).await;
             return self.store.put(path, bytes.clone().into()).await.map(|_| ()).map_err(failed);
@@ -195,18 +203,37 @@ impl PackStore {
 
     /// A whole pack, in parts.
     pub(crate) async fn whole(&self, pack: PackId, len: u64) -> Result<Bytes, ReadFault> {
-        let path = pack.path();
+        self.object(&pack.path(), len).await
+    }
+
+    /// A whole object of this length, in parts.
+    pub(crate) async fn object(&self, path: &Path, len: u64) -> Result<Bytes, ReadFault> {
         if len <= PART_BYTES {
-            return self.read(&path, 0..len).await;
+            return self.read(path, 0..len).await;
         }
         let starts = (0..len).step_by(usize::try_from(PART_BYTES).unwrap_or(usize::MAX));
-        let parts = futures::stream::iter(starts.map(|from| self.read(&path, from..len.min(from + PART_BYTES))));
+        let parts = futures::stream::iter(starts.map(|from| self.read(path, from..len.min(from + PART_BYTES))));
         let mut whole = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
         let mut parts = parts.buffered(2);
         while let Some(part) = parts.try_next().await? {
             whole.extend_from_slice(&part);
         }
         Ok(whole.into())
+    }
+
+    /// Length of an object; `None` when it is not there.
+    pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>, PackFault> {
+        let mut retry = Retry::default();
+        loop {
+            let fault = match self.store.head(path).await {
+                Ok(meta) => return Ok(Some(meta.size)),
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(error) => fault("looking at", path, error),
+            };
+            if fault.class() != ErrorClass::Retry || !retry.again().await {
+                return Err(fault);
+            }
+        }
     }
 
     /// The list of a pack, without its records.

@@ -53,7 +53,7 @@ impl Rewriter {
         let target = match to {
             PayloadStore::Mongo => Target::Database { documents: Vec::new(), bytes: 0, next: 0 },
             PayloadStore::Packs(number) => {
-                let store = engine.payloads.packs(number).ok_or(PayloadError::NoStore(number))?.clone();
+                let store = engine.payloads.packs(number)?;
                 Target::Packs { store, open: None, next: 0 }
             }
         };

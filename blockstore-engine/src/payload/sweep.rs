@@ -90,7 +90,7 @@ impl Blockstore {
         if request.compact_below_percent > 100 {
             return Err(PayloadError::Request("a share above 100 percent"));
         }
-        let store = self.engine.payloads.packs(request.store).ok_or(PayloadError::NoStore(request.store))?.clone();
+        let store = self.engine.payloads.packs(request.store)?;
         let plan = Plan {
             to: PayloadStore::Packs(request.store),
             below_percent: request.compact_below_percent,

@@ -103,6 +103,35 @@ pub(crate) async fn frames(
     causal: &Causal,
     ids: &[BlockId],
 ) -> Result<PerBlock<Stored>, ReadError> {
+    let keys = engine.options.keys.clone();
+    each(engine, causal, ids, move |id, row, sealed| check(id, row, sealed, &keys)).await
+}
+
+/// Payloads in their stored form, for another store: checked as far as the keys at hand allow, each asked id once in the answer.
+pub(crate) async fn sealed(
+    engine: &Arc<Engine>,
+    causal: &Causal,
+    ids: &[BlockId],
+) -> Result<PerBlock<Sealed>, ReadError> {
+    let keys = engine.options.keys.clone();
+    let take = move |id, row: &BlockRow, sealed: Result<Sealed, &'static str>| {
+        let kept = sealed.clone();
+        match check(id, row, sealed, &keys) {
+            // Without the key only its reader can look into it.
+            Ok(_) | Err(ReadError::NoKey(_)) => kept.map_err(|reason| ReadError::BadBlock { id, reason }),
+            Err(error) => Err(error),
+        }
+    };
+    each(engine, causal, ids, take).await
+}
+
+/// What `take` makes of each payload, on the worker threads.
+async fn each<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    causal: &Causal,
+    ids: &[BlockId],
+    take: impl Fn(BlockId, &BlockRow, Result<Sealed, &'static str>) -> Result<T, ReadError> + Clone + Send + 'static,
+) -> Result<PerBlock<T>, ReadError> {
     let mut session = causal.session(engine.store.db.client()).await?;
     let mut all = HashMap::with_capacity(ids.len());
     for ids in unique(ids).chunks(FETCH_IDS_MAX) {
@@ -123,7 +152,7 @@ pub(crate) async fn frames(
                     }
                 }
             }
-            payloads(engine, &mut session, places, &mut all).await?;
+            payloads(engine, &mut session, places, &mut all, take.clone()).await?;
             wanted.retain(|id| !all.contains_key(id));
             if wanted.is_empty() {
                 break;
@@ -135,21 +164,21 @@ pub(crate) async fn frames(
 }
 
 /// Payloads at these places, checked.
-async fn payloads(
+async fn payloads<T: Send + 'static>(
     engine: &Arc<Engine>,
     session: &mut ClientSession,
     places: HashMap<PayloadAt, (BlockId, BlockRow)>,
-    all: &mut PerBlock<Stored>,
+    all: &mut PerBlock<T>,
+    take: impl Fn(BlockId, &BlockRow, Result<Sealed, &'static str>) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<(), ReadError> {
     if places.is_empty() {
         return Ok(());
     }
     let found = engine.payloads.fetch(&engine.store, session, &places).await?;
-    let keys = engine.options.keys.clone();
     let checked = engine.workers.run(move || {
         let check = |(at, sealed)| {
             let (id, row) = places.get(&at)?;
-            Some((*id, check(*id, row, sealed, &keys)))
+            Some((*id, take(*id, row, sealed)))
         };
         found.into_iter().filter_map(check).collect::<Vec<_>>()
     });

@@ -1,7 +1,8 @@
 //! Writing a snapshot's files to a folder.
 //!
 //! Invariants: no existing file is opened or followed; holes are never written; a block is written only when verified; bounded read-ahead
-//! ([`BATCHES_AHEAD`] batches); files and folders are synced before it returns `Ok`. After cancellation no thread writes any more.
+//! ([`BATCHES_AHEAD`] batches); files and folders are synced before it returns `Ok`, large ones also on the way ([`SYNC_BEHIND_BYTES`]). After
+//! cancellation no thread writes any more.
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -9,7 +10,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -29,10 +32,15 @@ pub(super) const BATCH_BYTES: u64 = 8 << 20;
 pub(super) const FILES_AHEAD: usize = 64;
 /// Files synced by one thread at a time.
 const SYNC_CHUNK: usize = 64;
+/// A file with so many bytes that were not synced yet is synced while others are written: else the disk would stand idle until all is written,
+/// and then everybody would wait for it.
+const SYNC_BEHIND_BYTES: u64 = 64 << 20;
 
 struct Target {
     file: File,
     path: PathBuf,
+    /// Bytes written since the file was last synced on the way.
+    unsynced: AtomicU64,
 }
 
 struct Piece {
@@ -52,6 +60,7 @@ pub(crate) async fn materialise<S: FileSource>(
     let mut job = Job {
         reader: reader.clone(),
         cancel,
+        behind: Arc::new(Semaphore::new(1)),
         tasks: JoinSet::new(),
         batch: Vec::new(),
         batch_bytes: 0,
@@ -75,6 +84,8 @@ pub(crate) async fn materialise<S: FileSource>(
 struct Job<S> {
     reader: S,
     cancel: CancellationToken,
+    /// One file is synced at a time on the way.
+    behind: Arc<Semaphore>,
     tasks: JoinSet<Result<u64, ReadError>>,
     batch: Vec<Piece>,
     batch_bytes: u64,
@@ -125,7 +136,7 @@ impl<S: FileSource> Job<S> {
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         if !batch.is_empty() {
-            self.tasks.spawn(copy(self.reader.clone(), batch, self.cancel.clone()));
+            self.tasks.spawn(copy(self.reader.clone(), batch, self.cancel.clone(), self.behind.clone()));
         }
         Ok(())
     }
@@ -137,7 +148,12 @@ impl<S: FileSource> Job<S> {
     }
 }
 
-async fn copy<S: FileSource>(reader: S, batch: Vec<Piece>, cancel: CancellationToken) -> Result<u64, ReadError> {
+async fn copy<S: FileSource>(
+    reader: S,
+    batch: Vec<Piece>,
+    cancel: CancellationToken,
+    behind: Arc<Semaphore>,
+) -> Result<u64, ReadError> {
     let ids: Vec<_> = batch.iter().map(|piece| piece.id).collect();
     let found = tokio::select! {
         () = cancel.cancelled() => return Err(ReadError::Cancelled),
@@ -145,16 +161,29 @@ async fn copy<S: FileSource>(reader: S, batch: Vec<Piece>, cancel: CancellationT
     };
     let workers = reader.workers().clone();
     let work = move || {
-        let mut bytes = 0;
+        let (mut bytes, mut due) = (0, None);
         for (piece, raw) in batch.iter().zip(&found) {
             let raw = sized(piece.id, raw, piece.len)?;
             let target = &piece.target;
             target.file.write_all_at(raw, piece.offset).map_err(|source| io_error(&target.path, source))?;
             bytes += piece.len;
+            if target.unsynced.fetch_add(piece.len, Relaxed) + piece.len >= SYNC_BEHIND_BYTES {
+                due = Some(target.clone());
+            }
         }
-        Ok(bytes)
+        Ok::<_, ReadError>((bytes, due))
     };
-    workers.run(work).await.map_err(|_| broken())?
+    let (bytes, due) = workers.run(work).await.map_err(|_| broken())??;
+    if let (Some(target), Ok(permit)) = (due, behind.try_acquire_owned()) {
+        target.unsynced.store(0, Relaxed);
+        let sync = move || {
+            let _permit = permit;
+            // Its fault is told to this handle, and may not be told again to the one that syncs at the end.
+            target.file.sync_data().map_err(|source| io_error(&target.path, source))
+        };
+        tokio::task::spawn_blocking(sync).await.map_err(|_| broken())??;
+    }
+    Ok(bytes)
 }
 
 fn io_error(path: &Path, source: io::Error) -> ReadError {
@@ -173,7 +202,7 @@ async fn create(dir: &Path, entry: &FileEntry) -> Result<Target, ReadError> {
             Ok(file)
         };
         match open() {
-            Ok(file) => Ok(Target { file, path }),
+            Ok(file) => Ok(Target { file, path, unsynced: AtomicU64::new(0) }),
             Err(source) => Err(io_error(&path, source)),
         }
     };

@@ -174,6 +174,11 @@ impl SnapshotReader {
         fetch::blocks(&self.inner.engine, &self.inner.causal, ids, from).await
     }
 
+    /// Payloads in their stored form.
+    pub(crate) async fn sealed(&self, ids: &[BlockId]) -> Result<PerBlock<crate::frame::Sealed>, ReadError> {
+        fetch::sealed(&self.inner.engine, &self.inner.causal, ids).await
+    }
+
     /// Blocks in the order of the ids, the first bad one is the error.
     async fn in_order(&self, ids: &[BlockId], from: From) -> Result<Vec<Bytes>, ReadError> {
         let mut found = self.fetch(ids, from).await?;

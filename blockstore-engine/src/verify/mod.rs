@@ -6,7 +6,7 @@
 //! database, never the cache.
 
 mod repair;
-mod rolling;
+pub mod rolling;
 mod trace;
 
 use std::collections::{BTreeSet, HashMap, HashSet};

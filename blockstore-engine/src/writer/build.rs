@@ -28,6 +28,16 @@ impl TreeBuilder {
         self.add(0, child);
     }
 
+    /// Takes a finished subtree: a node of this level (0: a block) that begins where what was taken so far ends. Everything below it is
+    /// stored already.
+    pub(crate) fn push_at(&mut self, level: u8, child: Child) {
+        debug_assert!(
+            self.levels[..usize::from(level)].iter().all(Vec::is_empty),
+            "a subtree begins at its own boundary"
+        );
+        self.add(level, child);
+    }
+
     /// Nodes that were finished since the last call.
     pub(crate) fn take_nodes(&mut self) -> Vec<(BlockId, Bytes)> {
         std::mem::take(&mut self.nodes)
@@ -141,6 +151,42 @@ mod tests {
                 }
                 assert_eq!(index, size.div_ceil(block));
             }
+        }
+    }
+
+    #[test]
+    fn adopted_subtrees_lead_to_the_same_tree() {
+        let block = u64::from(BLOCK_SIZE_MIN);
+        for blocks in [1, 1024, 1025, 3000, 1024 * 1024 + 2000] {
+            let size = blocks * block - 5;
+            let (top, depth, nodes) = build(size, numbered);
+            let by_id: std::collections::HashMap<_, _> = nodes.into_iter().collect();
+            // The nodes of level 1 as they stand in the tree, in order.
+            let mut firsts = vec![(top.unwrap(), depth, size)];
+            while firsts.iter().any(|(_, level, _)| *level > 1) {
+                firsts = firsts
+                    .into_iter()
+                    .flat_map(|(id, level, _)| {
+                        let node = Node::decode(&by_id[&id]).unwrap();
+                        node.children.into_iter().map(move |child| (child.id.unwrap(), level - 1, child.len))
+                    })
+                    .collect();
+            }
+            let mut builder = TreeBuilder::new(BlockHasher::PLAIN, size, BLOCK_SIZE_MIN);
+            let mut offset = 0;
+            for (index, (id, level, len)) in firsts.into_iter().enumerate() {
+                // Every other one anew, block by block.
+                if index % 2 == 0 {
+                    builder.push_at(level, Child { id: Some(id), len });
+                } else {
+                    for at in (offset..offset + len).step_by(64 << 10) {
+                        builder.push(Child { id: numbered(at / block), len: block.min(size - at) });
+                    }
+                }
+                offset += len;
+            }
+            let (again, again_depth, _) = builder.finish();
+            assert_eq!((again, again_depth, offset), (top, depth, size));
         }
     }
 

@@ -14,7 +14,7 @@ use super::{SnapshotWriter, State};
 use crate::error::{StoreFault, WriteError};
 use crate::guards::{ensure_guard, touch_guard};
 use crate::id::BlockId;
-use crate::root::{FORMAT, Floor, META_BYTES_MAX, NAME_BYTES_MAX, PINS_MAX, Pin, Purpose, Root};
+use crate::root::{FORMAT, Floor, META_BYTES_MAX, NAME_BYTES_MAX, Origin, PINS_MAX, Pin, Purpose, Root};
 use crate::tree::{check_order, encode_pages};
 use crate::txn::{Abort, retrying, transaction};
 
@@ -57,6 +57,33 @@ pub(super) async fn commit(writer: &mut SnapshotWriter, request: CommitRequest) 
         return Err(WriteError::Request("the writer is closed"));
     }
     let tree = store_entries(writer).await?;
+    let content = Content {
+        tree,
+        files: writer.files.len() as u64,
+        logical_bytes: writer.files.iter().map(|entry| entry.size).sum(),
+        origin: None,
+    };
+    seal(writer, request, content).await
+}
+
+/// What a root seals of its files.
+pub(super) struct Content {
+    pub(super) tree: BlockId,
+    pub(super) files: u64,
+    pub(super) logical_bytes: u64,
+    pub(super) origin: Option<Origin>,
+}
+
+/// Commits a tree of which everything is stored.
+pub(super) async fn seal(
+    writer: &mut SnapshotWriter,
+    request: CommitRequest,
+    content: Content,
+) -> Result<Root, WriteError> {
+    request.check()?;
+    if writer.state != State::Open {
+        return Err(WriteError::Request("the writer is closed"));
+    }
     let shared = writer.shared.clone();
     let mut root = Root {
         id: shared.id,
@@ -70,12 +97,13 @@ pub(super) async fn commit(writer: &mut SnapshotWriter, request: CommitRequest) 
         pins: request.pins,
         trashed_at: None,
         quarantined: false,
-        files: writer.files.len() as u64,
-        logical_bytes: writer.files.iter().map(|entry| entry.size).sum(),
+        files: content.files,
+        logical_bytes: content.logical_bytes,
         new_bytes: shared.new_bytes.load(Relaxed),
         stored_bytes: shared.stored_bytes.load(Relaxed),
-        tree,
+        tree: content.tree,
         key: shared.keys.as_ref().map(|keys| keys.id),
+        origin: content.origin,
         hash: [0; 32],
         format: FORMAT,
     };
@@ -117,7 +145,7 @@ pub(super) async fn commit(writer: &mut SnapshotWriter, request: CommitRequest) 
     shared.engine.stop("writer: committed").await;
     writer.state = State::Committed;
     writer.beat.abort();
-    crate::payload::mirror::mirror_one(&shared.engine, &root).await;
+    crate::payload::mirror::mirror_one(&shared.engine, shared.write_to, &root).await;
     Ok(root)
 }
 
@@ -132,7 +160,7 @@ async fn store_entries(writer: &mut SnapshotWriter) -> Result<BlockId, WriteErro
     for (id, raw) in pages.into_iter().chain(nodes) {
         let is_parents = writer.parent.as_ref().is_some_and(|parent| parent.tree.contains(&id));
         if !is_parents || writer.shared.quarantined.contains(&id) {
-            writer.sink.push(Candidate { id, raw, is_node: true }).await?;
+            writer.sink.push(Candidate::raw(id, raw, true)).await?;
         }
     }
     writer.sink.flush().await?;

@@ -13,7 +13,7 @@ use mongodb::ClientSession;
 
 use super::Shared;
 use super::claim::{Fate, ROUNDS_MAX, Replaced, fates};
-use super::sink::Candidate;
+use super::sink::{Body, Candidate};
 use crate::cache::Shelf;
 use crate::error::{StoreFault, WriteError};
 use crate::frame::{Packer, Sealed};
@@ -85,7 +85,15 @@ fn pack_one(
     replaces: Option<Replaced>,
     keys: Option<&BlockKeys>,
 ) -> Result<Packed, WriteError> {
-    let Candidate { id, raw, is_node } = candidate;
+    let Candidate { id, body, is_node } = candidate;
+    let raw = match body {
+        Body::Raw(raw) => raw,
+        // Bytes of a frame do not depend on the store: passed on as they are.
+        Body::Sealed(sealed) => {
+            let frame = if is_node && sealed.key.is_none() { sealed.body.clone() } else { Bytes::new() };
+            return Ok(Packed { sealed, frame, is_node, replaces });
+        }
+    };
     let frame = packer.pack(&raw).map_err(|_| WriteError::Internal("a block does not compress"))?;
     let kept = if is_node && keys.is_none() { Bytes::copy_from_slice(&frame) } else { Bytes::new() };
     let sealed = Sealed::new(id, raw.len(), frame, keys).ok_or(WriteError::Internal("a block does not seal"))?;

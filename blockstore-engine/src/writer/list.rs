@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use crate::error::WriteError;
 
 /// Something below the folder that is not a folder itself.
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Relative to the folder; lossy when it is not UTF-8, which is an error if it is wanted.
-    pub(super) path: String,
-    pub(super) absolute: PathBuf,
+    pub(crate) path: String,
+    pub(crate) absolute: PathBuf,
     /// Why it cannot be in a snapshot.
-    pub(super) refusal: Option<&'static str>,
+    pub(crate) refusal: Option<&'static str>,
     /// Bytes when it was listed.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// Everything below `dir`, sorted by the bytes of the paths. Symbolic links are not followed.
-pub(super) fn list(dir: &Path) -> Result<Vec<Found>, WriteError> {
+pub(crate) fn list(dir: &Path) -> Result<Vec<Found>, WriteError> {
     let io_error = |path: &Path, source: io::Error| WriteError::Io { path: path.to_owned(), source };
     let mut found = Vec::new();
     let mut folders = vec![(dir.to_owned(), String::new(), true)];

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::error::{ErrorClass, ReadError, WriteError};
 use crate::id::BlockId;
+use crate::keys::KeyId;
 use crate::reader::{LeafWalk, SnapshotReader};
 use crate::root::Root;
-use crate::tree::FileEntry;
+use crate::source::FrameSource;
+use crate::tree::{Child, FileEntry, span};
 
 pub(super) struct Parent {
     reader: SnapshotReader,
@@ -38,6 +40,16 @@ impl Parent {
             Err(error) => parent.bad(error).await?,
         }
         Ok(parent)
+    }
+
+    /// Whether there is anything to compare with.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The key that it is encrypted under.
+    pub(super) fn key(&self) -> Option<KeyId> {
+        self.reader.root().key
     }
 
     pub(super) fn file(&self, path: &str) -> Option<&FileEntry> {
@@ -80,6 +92,46 @@ impl Parent {
                 }
             }
         }
+    }
+
+    /// The node of `level` (1 or more) that covers exactly these `len` bytes of a file, or the hole there, and the nodes above it. `None`:
+    /// the file has none.
+    pub(super) async fn subtree(
+        &self,
+        entry: &FileEntry,
+        offset: u64,
+        len: u64,
+        level: u8,
+    ) -> Result<Option<(Child, Vec<BlockId>)>, WriteError> {
+        let (mut child, mut at, mut from) = (Child { id: entry.top, len: entry.size }, entry.depth, 0);
+        let mut above = Vec::new();
+        while at > level {
+            let Some(id) = child.id else { break };
+            let node = match self.reader.node(id).await.and_then(|node| {
+                let checked = node.check_geometry(at, child.len, entry.block_size);
+                checked.map(|()| node).map_err(|source| ReadError::BadNode { id, source })
+            }) {
+                Ok(node) => node,
+                Err(error) => {
+                    self.bad(error).await?;
+                    return Ok(None);
+                }
+            };
+            above.push(id);
+            at -= 1;
+            let width = span(entry.block_size, at);
+            let index = (offset - from) / width;
+            let Some(next) = usize::try_from(index).ok().and_then(|index| node.children.get(index)) else {
+                return Ok(None);
+            };
+            (child, from) = (*next, from + index * width);
+        }
+        if child.id.is_none() && at > level {
+            // A hole above: what is below it is one too, if it ends where the file does or at a boundary.
+            let width = span(entry.block_size, level);
+            (child, from, at) = (Child { id: None, len: width.min(entry.size.saturating_sub(offset)) }, offset, level);
+        }
+        Ok((at == level && from == offset && child.len == len).then_some((child, above)))
     }
 
     /// Goes on without what is corrupt.

@@ -100,6 +100,7 @@ pub(super) async fn register(
     let quarantined = Arc::new(quarantined(&engine, session).await?);
     causal.note(session);
     let shared = Shared {
+        write_to: engine.payloads.write_to(),
         engine,
         id,
         job: request.job.clone(),

@@ -14,6 +14,7 @@ use super::Shared;
 use super::claim::{Fate, lookup};
 use super::insert::{OpenPack, Packed, index, insert_documents, pack, remember};
 use crate::error::WriteError;
+use crate::frame::Sealed;
 use crate::id::BlockId;
 use crate::payload::PayloadStore;
 use crate::store::LOOKUP_IDS_MAX;
@@ -28,9 +29,30 @@ const UPLOADS_MAX: usize = 2;
 /// A block that may have to be stored.
 pub(super) struct Candidate {
     pub(super) id: BlockId,
-    pub(super) raw: Bytes,
+    pub(super) body: Body,
     /// Goes to the cache too: the next snapshot will read it as its parent's.
     pub(super) is_node: bool,
+}
+
+/// A candidate's bytes.
+pub(super) enum Body {
+    /// As they are in a file: to be compressed, and encrypted where the group encrypts.
+    Raw(Bytes),
+    /// In their stored form already, from another store: checked, and under this writer's key if there is one.
+    Sealed(Sealed),
+}
+
+impl Candidate {
+    pub(super) fn raw(id: BlockId, raw: Bytes, is_node: bool) -> Self {
+        Self { id, body: Body::Raw(raw), is_node }
+    }
+
+    fn len(&self) -> usize {
+        match &self.body {
+            Body::Raw(raw) => raw.len(),
+            Body::Sealed(sealed) => sealed.body.len(),
+        }
+    }
 }
 
 /// Collects candidates into batches and settles them in the background.
@@ -75,12 +97,17 @@ impl Sink {
         if !self.unsettled.insert(candidate.id) {
             return Ok(());
         }
-        self.batch_bytes += candidate.raw.len();
+        self.batch_bytes += candidate.len();
         self.batch.push(candidate);
         if self.batch_bytes >= BATCH_BYTES || self.batch.len() >= LOOKUP_IDS_MAX {
             self.launch().await?;
         }
         Ok(())
+    }
+
+    /// Whether a block of this id is on its way into the store.
+    pub(super) fn is_unsettled(&self, id: &BlockId) -> bool {
+        self.unsettled.contains(id)
     }
 
     /// Waits until everything pushed so far is stored.
@@ -155,11 +182,10 @@ impl Sink {
             let mut pack = match self.open.take() {
                 Some(pack) => pack,
                 None => {
-                    let PayloadStore::Packs(number) = self.shared.engine.payloads.write_to else {
+                    let PayloadStore::Packs(number) = self.shared.write_to else {
                         return Err(WriteError::Internal("blocks for packs where payloads go to the database"));
                     };
-                    let store = self.shared.engine.payloads.packs(number).cloned();
-                    OpenPack::new(&self.shared, store.ok_or(WriteError::Internal("the pack store is not there"))?)?
+                    OpenPack::new(&self.shared, self.shared.engine.payloads.packs(number)?)?
                 }
             };
             pack.push(&self.shared, one)?;
@@ -224,7 +250,7 @@ async fn settle(shared: &Arc<Shared>, batch: Vec<Candidate>) -> Result<Settled, 
     if !missing.is_empty() {
         let open: HashSet<_> = missing.iter().map(|(candidate, _)| candidate.id).collect();
         let packed = pack(shared, missing).await?;
-        if shared.engine.payloads.write_to == PayloadStore::Mongo {
+        if shared.write_to == PayloadStore::Mongo {
             let placed = insert_documents(shared, &mut session, packed).await?;
             shared.engine.stop("writer: payloads inserted").await;
             index(shared, &mut session, placed).await?;

@@ -69,12 +69,16 @@ async fn a_directory_is_recovered_without_the_database() {
     assert_eq!(torn.bad_packs().len(), 1);
     let mut lost = 0;
     for root in [&first, &second, &third] {
+        let absent = torn.snapshot(root.clone()).absent_blocks().await;
         let target = tempfile::tempdir().unwrap();
         let dir = target.path().join("out");
         let read = torn.snapshot(root.clone()).materialise(&dir, quiet(), CancellationToken::new()).await;
         if let Err(error) = read {
             assert_eq!(error.class(), ErrorClass::Corrupt, "{error}");
+            assert!(absent.is_err() || absent.unwrap() > 0, "the lists tell it");
             lost += 1;
+        } else {
+            assert_eq!(absent.unwrap(), 0);
         }
     }
     assert!(lost > 0, "what lay in the tear belongs to some snapshot");
@@ -98,8 +102,24 @@ async fn a_bucket_is_recovered_after_payloads_were_moved_there() {
     let moved = bed.store.move_payloads(request, quiet(), CancellationToken::new()).await.unwrap();
     assert!(moved.is_complete() && moved.blocks == bed.count("blocks").await, "{moved:?}");
     let source = tree(&bed.source());
+    // What the caller keeps beside the packs; larger than one request takes.
+    let aside = bed.store.asides().pop().unwrap().unwrap();
+    let large = Random(43).bytes(9 << 20);
+    aside.put("notes/a.x", &large, None).await.unwrap();
+    aside.put("notes/b.x", b"b", None).await.unwrap();
+    aside.put("notes/b.x", b"other", None).await.unwrap();
+    aside.put("c", b"c", None).await.unwrap();
+    aside.delete("c").await.unwrap();
+    aside.delete("c").await.unwrap();
     bed.db.drop().await.unwrap();
     let (_scratch, recovery) = recover(&pack_options, Keyring::default()).await;
+    let aside = Recovery::glance(&pack_options, Keyring::default()).await.unwrap().aside();
+    let names = aside.list("notes").await.unwrap();
+    assert_eq!(names.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["notes/a.x", "notes/b.x"]);
+    assert_eq!(aside.list("").await.unwrap(), names);
+    assert!(aside.get("notes/a.x").await.unwrap().unwrap() == large && aside.get("c").await.unwrap().is_none());
+    assert_eq!(aside.get("notes/b.x").await.unwrap().unwrap(), "other");
+    assert_eq!(recovery.snapshot(root.clone()).absent_blocks().await.unwrap(), 0);
     assert_eq!(recovery.roots().await.unwrap()[0].root.as_ref().unwrap(), &root);
     assert!(restored(&recovery, &root).await == source);
 }

@@ -42,14 +42,24 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With `--setParameter`s.
+    pub fn start_with(params: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut options = MongodOptions::plain(&*BINARY, dir.path().join("db"), free_port().unwrap());
         options.repl_set = Some("rs".into());
         options.oplog_size_mb = Some(990);
+        options.params.extend(params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let mongod = runtime.block_on(start_embedded(options)).unwrap();
         let uri = mongod.set_uri().unwrap();
         Self { runtime: Some(runtime), mongod: Some(mongod), uri, _dir: dir }
+    }
+
+    pub fn uri(&self) -> &str {
+        &self.uri
     }
 
     fn shared() -> Arc<Self> {

@@ -10,7 +10,7 @@ use super::items;
 use crate::{
     args::{Backup, BackupsCommand},
     client::Client,
-    output::{Output, field, optime, table},
+    output::{Output, bytes, field, optime, table},
 };
 
 const POLL: Duration = Duration::from_secs(1);
@@ -83,6 +83,22 @@ fn show(value: &Value) -> String {
     text += &format!("\nhead       {}\nlag        {} s", optime(&value["headOptime"]), field(value, "lagSeconds"));
     for range in items(&value["ranges"]) {
         text += &format!("\nrestorable {} .. {}", optime(&range["from"]), optime(&range["to"]));
+    }
+    let changes = &value["lastChanges"];
+    if changes.is_object() {
+        let read = field(changes, "refused");
+        let how =
+            if changes["refused"].is_null() { "only what changed".to_owned() } else { format!("everything: {read}") };
+        text += &format!("\nread       {} of the last snapshot, {how}", bytes(&changes["readBytes"]));
+    }
+    let alert = &value["changesAlert"];
+    if alert.is_object() {
+        text += &format!(
+            "\nALERT      snapshot {}: {} of {} blocks that the file system called unchanged had changed; it was read whole and is right, check the head's disk",
+            field(alert, "snapshot"),
+            field(alert, "missed"),
+            field(alert, "sampled"),
+        );
     }
     if !value["lastError"].is_null() {
         text += &format!("\nlast error {}", field(value, "lastError"));

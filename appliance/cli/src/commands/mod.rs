@@ -2,9 +2,11 @@
 
 pub(crate) mod agents;
 pub(crate) mod backups;
+pub(crate) mod blockstore;
 pub(crate) mod daemons;
 pub(crate) mod deployments;
 pub(crate) mod groups;
+pub(crate) mod offsite;
 pub(crate) mod snapshots;
 
 use serde_json::Value;

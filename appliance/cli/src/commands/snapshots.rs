@@ -39,6 +39,14 @@ pub(crate) async fn run(command: SnapshotsCommand, client: &Client, output: &Out
             let answer = client.post(&below(&backup, &[&id, "unpin"]), json!({})).await?;
             output.value(&answer, |_| format!("snapshot {id} is no longer pinned"));
         }
+        SnapshotsCommand::Show { backup, id } => {
+            let snapshot = client.get(&below(&backup, &[&id])).await?;
+            output.value(&snapshot, one);
+        }
+        SnapshotsCommand::RestoreFromTrash { backup, id } => {
+            let answer = client.post(&below(&backup, &[&id, "restoreFromTrash"]), json!({})).await?;
+            output.value(&answer, |_| format!("snapshot {id} is out of the trash"));
+        }
         SnapshotsCommand::Delete { backup, id } => {
             let answer = client.delete(&below(&backup, &[&id])).await?;
             output.value(&answer, |_| format!("snapshot {id} is in the trash"));
@@ -68,15 +76,25 @@ async fn wait_taken(client: &Client, backup: &Backup, request: &str, output: &Ou
     }
 }
 
+fn one(s: &Value) -> String {
+    let fields =
+        ["id", "at", "state", "proof", "label", "pinned", "encrypted", "serverVersion", "chain", "tookSeconds"];
+    let mut rows: Vec<_> = fields.iter().map(|name| vec![(*name).to_owned(), field(s, name)]).collect();
+    let sizes = ["logicalBytes", "newBytes", "storedBytes", "uniqueBytes", "sharedBytes"];
+    rows.extend(sizes.iter().map(|name| vec![(*name).to_owned(), bytes(&s[*name])]));
+    table(&["", ""], &rows).trim_start().to_owned()
+}
+
 fn show(value: &Value) -> String {
     let row = |s: &Value| {
         let pinned = if s["pinned"] == true { "pinned" } else { "" };
-        let sizes = [bytes(&s["logicalBytes"]), bytes(&s["newBytes"])];
+        let sizes =
+            [bytes(&s["logicalBytes"]), bytes(&s["newBytes"]), bytes(&s["uniqueBytes"]), bytes(&s["sharedBytes"])];
         let mut row = vec![field(s, "id"), optime(&s["optime"]), field(s, "state"), field(s, "proof")];
         row.extend(sizes);
         row.extend([s["label"].as_str().unwrap_or("").to_owned(), pinned.to_owned()]);
         row
     };
     let rows: Vec<_> = items(value).iter().map(row).collect();
-    table(&["id", "optime", "state", "proof", "size", "new", "label", "pinned"], &rows)
+    table(&["id", "optime", "state", "proof", "size", "new", "unique", "shared", "label", "pinned"], &rows)
 }

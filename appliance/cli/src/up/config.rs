@@ -70,6 +70,8 @@ pub(super) fn init_arguments(layout: &Layout) -> Vec<String> {
         path(layout.config_file()),
         "--admin-key-file".into(),
         path(layout.admin_key()),
+        "--pack-directory".into(),
+        path(layout.path("packs")),
     ]
 }
 

@@ -64,6 +64,10 @@ impl Layout {
     pub(super) fn admin_key(&self) -> PathBuf {
         self.dir.join("admin.key")
     }
+    /// The set-up code, while nobody has claimed the appliance; written by `holdfast-app`.
+    pub(super) fn setup_code(&self) -> PathBuf {
+        self.data().join("setup.code")
+    }
     pub(super) fn ready_file(&self) -> PathBuf {
         self.dir.join(READY_FILE)
     }

@@ -26,6 +26,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::programs::find_mongod;
 use self::{layout::Layout, ports::Ports, programs::Programs, ready::Ready, reserved::Reserved, supervisor::Service};
 use crate::{args::UpArgs, client::Client, connect::DEFAULT_DIR, output::Output};
 
@@ -98,6 +99,12 @@ async fn start(
         "Holdfast is ready: {web} (API), {ingest} (agents)\n  holdfast --dir {} groups list",
         layout.dir().display()
     ));
+    // Gone once someone has claimed the appliance.
+    if let Ok(code) = std::fs::read_to_string(layout.setup_code()) {
+        let code = code.trim();
+        output.say(&format!("  open {web} in a browser and make your account with the set-up code {code}"));
+        ready.publish(json!({ "setupCode": code }))?;
+    }
     if args.demo {
         let client = Client::new(&web, key, Some(&layout.ca_file()))?;
         demo::start(&demo::Demo { programs, layout, ports, stop, tasks, ready: &ready, client: &client, output })

@@ -35,7 +35,8 @@ impl Programs {
     }
 }
 
-fn find_mongod(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+/// A mongod: the one that is named, else the first on the PATH, else what scripts/mongod fetched.
+pub(crate) fn find_mongod(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let candidates = named.map(Path::to_owned).into_iter().chain(on_path()).chain(fetched());
     for candidate in candidates {
         if candidate.is_file() {

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use blockstore_engine::ranges::{self, MendWindow};
 use holdfast_agent_api::{LedgerTail, SourceInfo};
 use holdfast_domain::{BackupEvent, BackupState, CloseReason, OpTime};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -90,6 +91,8 @@ pub(crate) struct Driver {
     pub(super) newest: Option<Snapshot>,
     pub(super) newest_known: bool,
     pub(super) writing: Option<Writing>,
+    /// What the next snapshot mends, because the last one's clone is too fragmented there.
+    pub(super) fragmented: Vec<MendWindow>,
     pub(super) proving: Option<AbortOnDropHandle<ProofOutcome>>,
     pub(super) catalog_seen: Option<Instant>,
     pub(super) ready_since: Option<Instant>,
@@ -109,6 +112,8 @@ impl Driver {
     /// The head folder.
     pub(crate) fn new(ctx: Arc<Context>, record: Record, cancel: CancellationToken) -> Result<Self, JobError> {
         let heads = HeadFiles::open(&ctx.layout.job(record.id()))?;
+        // Whoever was writing from it is dead.
+        ranges::remove_clone(&heads.new_clone())?;
         Ok(Self {
             ctx,
             record,
@@ -122,6 +127,7 @@ impl Driver {
             newest: None,
             newest_known: false,
             writing: None,
+            fragmented: Vec::new(),
             proving: None,
             catalog_seen: None,
             ready_since: None,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     feed::{Feed, Slice},
     head::Head,
+    ports::HeadPort,
 };
 
 /// A head this close to the ledger's end counts as following, in seconds of the source's time.
@@ -69,13 +70,23 @@ impl Driver {
 
     /// Opens the head and a feed from where it stands.
     pub(super) async fn open_head(&mut self, chain: i64) -> Result<(), JobError> {
+        self.open_head_on(chain, None).await
+    }
+
+    /// As [`Self::open_head`], on a port that is held already.
+    pub(super) async fn open_head_on(&mut self, chain: i64, port: Option<HeadPort>) -> Result<(), JobError> {
         if self.open.is_some() {
             return Ok(());
         }
         let (Some(file), Some(folder)) = (self.heads.current.clone(), self.heads.folder()) else { return Ok(()) };
-        self.record.phase("wait for a port");
-        self.record.flush(true).await?;
-        let port = self.ctx.head_ports.take().await;
+        let port = match port {
+            Some(port) => port,
+            None => {
+                self.record.phase("wait for a port");
+                self.record.flush(true).await?;
+                self.ctx.head_ports.take().await
+            }
+        };
         self.record.phase("open the head");
         let options = self.ctx.head_options(&file.server_version, file.storage, port.number)?;
         let head = Head::open(&folder, &options).await?;

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use blockstore_engine::ranges;
 use holdfast_domain::{OpTime, SnapshotId};
 use holdfast_ledger::StorageOptions;
 use serde::{Deserialize, Serialize};
@@ -181,13 +182,28 @@ impl HeadFiles {
         self.remove_matching(|name| name.starts_with("gen-") && Some(name) != keep.as_deref())
     }
 
-    /// Removes clones of every snapshot but `keep`.
+    /// Where the clone of a snapshot that is being written lies.
+    #[must_use]
+    pub fn new_clone(&self) -> PathBuf {
+        self.dir.join("clone-new")
+    }
+
+    /// Removes clones of every snapshot but `keep`; one that is being written from stays.
     ///
     /// # Errors
     /// The file system's.
     pub fn remove_clones(&self, keep: Option<&SnapshotId>) -> io::Result<()> {
         let keep = keep.map(|id| format!("clone-{id}"));
-        self.remove_matching(|name| name.starts_with("clone-") && Some(name) != keep.as_deref())
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            let Some(name) = name.to_str().filter(|name| name.starts_with("clone-")) else { continue };
+            // `clone-<root>` with its record `clone-<root>.clone`, whichever of the two is there.
+            let clone = name.split_once('.').map_or(name, |(clone, _)| clone);
+            if clone != "clone-new" && Some(clone) != keep.as_deref() {
+                ranges::remove_clone(&self.dir.join(clone))?;
+            }
+        }
+        Ok(())
     }
 
     fn remove_matching(&self, out: impl Fn(&str) -> bool) -> io::Result<()> {
@@ -220,6 +236,26 @@ mod tests {
             compared: Some(OpTime::default()),
             base: None,
         }
+    }
+
+    #[test]
+    fn clones_of_other_snapshots_go_with_their_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let heads = HeadFiles::open(dir.path()).unwrap();
+        let (kept, old) = (SnapshotId::random(), SnapshotId::random());
+        for id in [&kept, &old] {
+            fs::create_dir_all(heads.clone_of(id).join("db")).unwrap();
+            fs::write(dir.path().join(format!("clone-{id}.clone")), "record").unwrap();
+        }
+        fs::write(dir.path().join("clone-0123.clone"), "a record without its clone").unwrap();
+        fs::create_dir(heads.new_clone()).unwrap();
+        heads.remove_clones(Some(&kept)).unwrap();
+        let mut left: Vec<String> =
+            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        let mut expected = [format!("clone-{kept}"), format!("clone-{kept}.clone"), "clone-new".to_owned()];
+        expected.sort();
+        assert_eq!(left, expected);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The task holds the job's lease while it works; [`driver::Driver`] does the work.
 
 mod catalog;
+mod clones;
 mod driver;
 mod error;
 mod follow;

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use holdfast_domain::{BackupEvent, BackupJobId, OpTime, Progress, SnapshotId};
-use holdfast_metadb::{BackupJob, Fence, HeadFacts, MetaDb, MetaError, Proof, SnapshotRequestState};
+use holdfast_metadb::{BackupJob, ChangesFound, Fence, HeadFacts, MetaDb, MetaError, Proof, SnapshotRequestState};
 
 use crate::board::Board;
 
@@ -151,6 +151,7 @@ impl Record {
             v.phase.clone_from(&self.now.phase);
             v.lease_epoch = self.fence.epoch;
             v.head_optime = self.now.optime.map(|o| o.to_string());
+            v.last_changes.clone_from(&self.job.last_changes);
             v.last_error.clone_from(&self.now.error);
             change(v);
         });
@@ -213,6 +214,14 @@ impl Record {
     /// When the last proof was made, seconds since 1970.
     pub(crate) fn last_proof_seconds(&self) -> Option<i64> {
         self.job.last_proof.as_ref().map(|proof| proof.at.timestamp_millis() / 1000)
+    }
+
+    /// Stores how a snapshot found out what changed.
+    pub(crate) async fn changes(&mut self, found: ChangesFound) -> Result<(), MetaError> {
+        self.metadb.set_changes(&self.fence, &found).await?;
+        self.job.last_changes = Some(found);
+        self.view(|_| {});
+        Ok(())
     }
 
     /// Stores the outcome of a proof.

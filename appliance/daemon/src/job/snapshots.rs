@@ -1,27 +1,30 @@
 //! When the driver takes a snapshot, and how.
 //!
 //! Invariants: a snapshot is taken at an entry boundary of a head that was stopped cleanly. Where the file system can, the files are cloned
-//! and the head goes on while the clone is written; elsewhere the head is held until the snapshot is committed. The clone of the newest
-//! snapshot stays until the next one is committed.
+//! and the head goes on while the clone is written (`clones.rs`); elsewhere the head is held until the snapshot is committed. The clone of
+//! the newest snapshot stays until the next one is committed.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use blockstore_engine::{OnProgress, Pin, Progress, Purpose, Root};
+use blockstore_engine::{
+    OnProgress, Pin, Progress, Purpose, RangesReport, Root,
+    ranges::{self, Survey, TreeClone},
+};
 use holdfast_agent_api::LedgerTail;
 use holdfast_domain::{EntryBody, EntryPosition, ErrorClass, Ts};
 use holdfast_ledger::SnapshotMeta;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    clones::{millis, survey},
     driver::{Driver, Next},
     error::JobError,
 };
 use crate::{
-    chain_of, dbpath,
+    chain_of,
     head::Position,
     proof::{self, Expected, ProofRequest},
     snapshotter::{self, Snapshot, SnapshotError, SnapshotOrder},
@@ -50,10 +53,11 @@ pub(super) enum Why {
 
 /// A snapshot that is being written.
 pub(super) struct Writing {
-    task: AbortOnDropHandle<Result<Root, SnapshotError>>,
+    task: AbortOnDropHandle<Result<Stored, SnapshotError>>,
     why: Why,
     meta: SnapshotMeta,
-    clone: Option<PathBuf>,
+    clone: Option<TreeClone>,
+    held: Duration,
     progress: Arc<Mutex<Progress>>,
 }
 
@@ -69,9 +73,16 @@ impl Writing {
         self.task.abort();
         let _ = self.task.await;
         if let Some(clone) = self.clone {
-            let _ = dbpath::remove(&clone);
+            let _ = ranges::remove_clone(clone.dir());
         }
     }
+}
+
+/// What was written.
+struct Stored {
+    root: Root,
+    ranges: Option<RangesReport>,
+    survey: Survey,
 }
 
 impl Driver {
@@ -81,6 +92,8 @@ impl Driver {
             return Ok(());
         }
         let all = snapshotter::good_snapshots(&self.ctx.store, self.record.id()).await?;
+        // What a crash left: only the clone that the next snapshot is compared with stays.
+        self.heads.remove_clones(all.last().map(Snapshot::id).as_ref())?;
         self.newest = all.into_iter().rfind(|s| s.meta.resume.chain == chain);
         self.debt.clear();
         if let Some(newest) = &self.newest {
@@ -155,40 +168,43 @@ impl Driver {
         if matches!(why, Why::Asked { .. }) {
             self.record.begin_request().await?;
         }
+        let order = self.order(chain, position, &why).await?;
         self.record.phase("stop the head for a snapshot");
         self.record.flush(true).await?;
+        let begun = Instant::now();
+        let mut port = None;
         if let Some(open) = self.open.take() {
             self.record.port(None);
             drop(open.feed);
             open.head.stop().await?;
+            port = Some(open.port);
         }
-        let held = Instant::now();
-        let order = self.order(chain, position, &why).await?;
-        let (source, clone) = if self.ctx.reflink {
-            let clone = self.ctx.layout.job(self.record.id()).join("clone-new");
-            let (from, to) = (db.clone(), clone.clone());
-            let copied = tokio::task::spawn_blocking(move || {
-                dbpath::remove(&to)?;
-                dbpath::copy(&from, &to)
-            });
-            copied.await.map_err(std::io::Error::other)??;
-            (clone.clone(), Some(clone))
-        } else {
-            (db, None)
-        };
+        let clone = self.clone_head(&db).await?;
+        let stopped = begun.elapsed();
+        if let Some(port) = port.filter(|_| clone.is_some() && why != Why::Moving) {
+            // From here on the head goes on, without waiting for a turn; only then is the clone read.
+            self.open_head_on(chain, Some(port)).await?;
+        }
+        let held = begun.elapsed();
         tracing::info!(
-            job = %self.record.id(), ?why, at = %position.optime(), cloned = clone.is_some(),
-            held_ms = u64::try_from(held.elapsed().as_millis()).unwrap_or(u64::MAX), "snapshot begins"
+            job = %self.record.id(), ?why, at = %position.optime(), cloned = clone.is_some(), stopped_ms = millis(stopped),
+            held_ms = millis(held), "snapshot begins"
         );
+        let since = self.since(clone.is_some(), order.parent);
         let progress = Arc::new(Mutex::new(Progress::default()));
         let seen = Arc::clone(&progress);
         let on_progress: OnProgress = Arc::new(move |p| *seen.lock().unwrap_or_else(PoisonError::into_inner) = p);
-        let (store, cancel, meta) = (self.ctx.store.0.clone(), self.cancel.clone(), order.meta.clone());
-        let task = tokio::spawn(async move { snapshotter::store(&store, &source, order, on_progress, &cancel).await });
+        let (store, cancel, meta) = (self.ctx.store.clone(), self.cancel.clone(), order.meta.clone());
+        let source = clone.as_ref().map_or(db, |clone| clone.dir().to_owned());
+        let is_clone = clone.is_some();
+        let task = tokio::spawn(async move {
+            let (root, ranges) = snapshotter::store_since(&store, &source, since, order, on_progress, &cancel).await?;
+            let survey = if is_clone { survey(source).await } else { Survey::default() };
+            Ok(Stored { root, ranges, survey })
+        });
         let task = AbortOnDropHandle::new(task);
-        let holds = clone.is_none();
-        self.writing = Some(Writing { task, why, meta, clone, progress });
-        if holds {
+        self.writing = Some(Writing { task, why, meta, clone, held, progress });
+        if !is_clone {
             while self.writing.as_ref().is_some_and(|w| !w.task.is_finished()) {
                 self.report_writing();
                 self.record.flush(false).await?;
@@ -227,6 +243,7 @@ impl Driver {
             meta,
             purpose: Purpose::Snapshot,
             parent,
+            key: self.ctx.store.key_of(&job.group).await.map_err(SnapshotError::Key)?,
             pins: if pin { vec![Pin { by: USER_PIN.to_owned(), until: None }] } else { Vec::new() },
         })
     }
@@ -257,12 +274,12 @@ impl Driver {
 
     async fn written(&mut self, tail: &LedgerTail, writing: Writing) -> Result<(), JobError> {
         self.record.no_progress();
-        let Writing { task, why, meta, clone, .. } = writing;
-        let root = match task.await.map_err(std::io::Error::other)? {
-            Ok(root) => root,
+        let Writing { task, why, meta, clone, held, .. } = writing;
+        let Stored { root, ranges, survey } = match task.await.map_err(std::io::Error::other)? {
+            Ok(stored) => stored,
             Err(error) => {
                 if let Some(clone) = clone {
-                    dbpath::remove(&clone)?;
+                    ranges::remove_clone(clone.dir())?;
                 }
                 self.request_failed(&why, &error).await?;
                 return Err(error.into());
@@ -279,10 +296,8 @@ impl Driver {
         self.debt.clear();
         self.record.debt(0.0);
         if let Some(clone) = clone {
-            let kept = self.heads.clone_of(&id);
-            dbpath::remove(&kept)?;
-            std::fs::rename(&clone, &kept)?;
-            self.heads.remove_clones(Some(&id))?;
+            self.keep_clone(clone, &snapshot).await?;
+            self.found_changes(&snapshot, ranges.unwrap_or_default(), survey, held).await?;
         }
         if let Why::Asked { id: request, .. } = &why {
             self.record.end_request(request, Ok(id.clone())).await?;

@@ -27,7 +27,7 @@ pub struct World {
     pub appliance: ReplicaSet,
     pub metadb: MetaDb,
     pub ledger: Ledger,
-    pub store: blockstore_engine::Blockstore,
+    pub store: holdfast_blockstore::ApplianceStore,
     pub job: BackupJobId,
     pub dir: TempDir,
 }
@@ -61,8 +61,15 @@ impl World {
         let metadb = MetaDb::open(client.database("holdfast")).await.unwrap();
         let ledger = Ledger::open(client.database("holdfast_blockstore")).await.unwrap();
         let blocks = client.database("holdfast_blockstore");
-        let store =
-            blockstore_engine::Blockstore::open(blocks, blockstore_engine::EngineOptions::default()).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let master_key = holdfast_service::MasterKey::load_or_create(&dir.path().join("master.key")).unwrap();
+        let request = holdfast_blockstore::OpenRequest {
+            metadb: metadb.clone(),
+            database: blocks,
+            master_key: master_key.into(),
+            options: blockstore_engine::EngineOptions::default(),
+        };
+        let store = holdfast_blockstore::ApplianceStore::open(request).await.unwrap();
         let group = metadb.create_group("tests").await.unwrap();
         let deployment = metadb.create_deployment(&group.id, None, Vec::new(), None).await.unwrap();
         let (_, secret) = metadb.create_enroll_token(&group.id).await.unwrap();
@@ -76,7 +83,7 @@ impl World {
         metadb.record_discovery(&deployment.id, &discovery).await.unwrap();
         let deployment = metadb.deployment(&deployment.id).await.unwrap().unwrap();
         let job = metadb.create_backup_job(&deployment, Vec::new()).await.unwrap();
-        Self { source, appliance, metadb, ledger, store, job: job.id, dir: tempfile::tempdir().unwrap() }
+        Self { source, appliance, metadb, ledger, store, job: job.id, dir }
     }
 
     pub fn settings(&self, name: &str) -> Settings {

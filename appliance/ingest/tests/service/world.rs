@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
-use blockstore_engine::{Blockstore, EngineOptions};
+use blockstore_engine::EngineOptions;
 use bson::doc;
 use holdfast_agent_api::{
     AppendSlice, ConfigRequest, ConfigResponse, EPOCH_HEADER, EnrollRequest, EnrollResponse, LedgerTail, OpenChain,
     PROTOCOL_HEADER, PROTOCOL_VERSION, PayloadReceipt, Problem, SourceInfo, SourceMember, paths,
 };
+use holdfast_blockstore::{ApplianceStore, OpenRequest};
 use holdfast_domain::{BackupJobId, Hash32, OpTime, SliceSummary, Ts};
 use holdfast_ingest::{IngestParts, IngestState};
 use holdfast_ledger::Ledger;
@@ -98,7 +99,7 @@ impl Drop for Instance {
 pub(crate) struct World {
     pub(crate) metadb: MetaDb,
     pub(crate) ledger: Ledger,
-    pub(crate) blockstore: Blockstore,
+    pub(crate) blockstore: ApplianceStore,
     pub(crate) http: reqwest::Client,
     pub(crate) group: Group,
     pub(crate) master_key: Arc<MasterKey>,
@@ -115,10 +116,18 @@ impl World {
         let metadb = patiently(|| MetaDb::open(app.clone())).await;
         let blocks = client.database(&format!("blocks_{name}"));
         let ledger = patiently(|| Ledger::open(blocks.clone())).await;
-        let blockstore = patiently(|| Blockstore::open(blocks.clone(), EngineOptions::default())).await;
         let dir = TempDir::new().unwrap();
-        let ca = Ca::load_or_create(&dir.path().join("ca")).unwrap();
         let master_key = Arc::new(MasterKey::load_or_create(&dir.path().join("master.key")).unwrap());
+        let open = || {
+            ApplianceStore::open(OpenRequest {
+                metadb: metadb.clone(),
+                database: blocks.clone(),
+                master_key: master_key.clone(),
+                options: EngineOptions::default(),
+            })
+        };
+        let blockstore = patiently(open).await;
+        let ca = Ca::load_or_create(&dir.path().join("ca")).unwrap();
         let tls = client_config(ca.pem()).unwrap();
         let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap();
         let group = metadb.create_group(&format!("g{name}")).await.unwrap();

@@ -3,6 +3,11 @@
 
 mod access;
 mod backups;
+mod blockstore;
+mod guards;
+mod mail;
+mod matrix;
+mod people;
 mod restores;
 mod snapshots;
 mod timeline;

@@ -35,7 +35,7 @@ async fn a_snapshot_is_ready_at_once() {
     assert_eq!((&shown["url"], &shown["state"]), (&json!(null), &json!("ready")), "the secret is shown once");
     assert_eq!(world.get(&path).await[0]["id"], made["id"]);
     let other = world.metadb.create_group(&format!("x{}", world.group.name)).await.unwrap();
-    let key = world.key(Some(&other), Role::Admin).await;
+    let key = world.key(Some(&other), Role::Owner).await;
     let hidden =
         world.call(Some(&key), Method::GET, &format!("/restores/{}", made["id"].as_str().unwrap()), None).await;
     refused(hidden, StatusCode::NOT_FOUND, "notFound").await;

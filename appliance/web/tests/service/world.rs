@@ -6,15 +6,16 @@ use std::{
     sync::{Arc, LazyLock, mpsc},
 };
 
-use blockstore_engine::{Blockstore, CommitRequest, EngineOptions, Floor, Purpose, Root, WriterRequest};
+use blockstore_engine::{CommitRequest, EngineOptions, Floor, Purpose, Root, WriterRequest};
 use bson::doc;
 use holdfast_agent_api::{LedgerTail, SourceInfo, SourceMember};
+use holdfast_blockstore::{ApplianceStore, OpenRequest};
 use holdfast_domain::{BackupJobId, EntryPosition, Hash32, OpTime, SliceSummary, Ts};
 use holdfast_ledger::{
     AppendRequest, Ledger, OpenChainRequest, SnapshotMeta, StorageOptions, compress, inspect_payload,
 };
 use holdfast_metadb::{
-    BackupJob, Daemon, DaemonBeat, DaemonSpace, Discovery, Group, MetaDb, NewApiKey, NewDaemon, Role,
+    BackupJob, Daemon, DaemonBeat, DaemonSpace, Discovery, Group, MetaDb, NewApiKey, NewDaemon, NewSession, Role, User,
 };
 use holdfast_mongod::{MongodOptions, free_port, start_embedded};
 use holdfast_service::{Ca, MasterKey, Served, client_config, install_crypto_provider, serve};
@@ -70,10 +71,15 @@ fn remove_dead(home: &Path) {
     }
 }
 
+/// Password of everyone here.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+/// Its argon2id string, made once: hashing takes long on purpose.
+static PASSWORD_HASH: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
+
 pub(crate) struct World {
     pub(crate) metadb: MetaDb,
     pub(crate) ledger: Ledger,
-    pub(crate) blockstore: Blockstore,
+    pub(crate) blockstore: ApplianceStore,
     pub(crate) group: Group,
     /// Key of a global admin.
     pub(crate) admin: String,
@@ -99,19 +105,31 @@ impl World {
         let metadb = patiently(|| MetaDb::open(app.clone())).await;
         let blocks = client.database(&format!("blocks_{name}"));
         let ledger = patiently(|| Ledger::open(blocks.clone())).await;
-        let blockstore = patiently(|| Blockstore::open(blocks.clone(), EngineOptions::default())).await;
         let dir = TempDir::new().unwrap();
+        let master_key = Arc::new(MasterKey::load_or_create(&dir.path().join("master.key")).unwrap());
+        let open = || {
+            ApplianceStore::open(OpenRequest {
+                metadb: metadb.clone(),
+                database: blocks.clone(),
+                master_key: master_key.clone(),
+                options: EngineOptions::default(),
+            })
+        };
+        let blockstore = patiently(open).await;
         let ca = Ca::load_or_create(&dir.path().join("ca")).unwrap();
+        let token = CancellationToken::new();
         let state = WebState::new(WebParts {
             metadb: metadb.clone(),
             ledger: ledger.clone(),
             blockstore: blockstore.clone(),
-            master_key: Arc::new(MasterKey::load_or_create(&dir.path().join("master.key")).unwrap()),
+            master_key,
             ca_pin: ca.pin(),
             web_url: "https://appliance:8080".into(),
             ingest_url: "https://appliance:8081".into(),
+            trusted_proxies: Vec::new(),
+            hsts: false,
+            shutdown: token.clone(),
         });
-        let token = CancellationToken::new();
         let tls = ca.leaf(&[]).unwrap();
         let router = holdfast_web::router(state);
         let served = serve("127.0.0.1:0".parse().unwrap(), router, Some(tls), token.clone()).await.unwrap();
@@ -119,7 +137,7 @@ impl World {
         let trust = client_config(ca.pem()).unwrap();
         let http = reqwest::Client::builder().tls_backend_preconfigured(trust).no_proxy().build().unwrap();
         let group = metadb.create_group(&format!("g{name}")).await.unwrap();
-        let new = NewApiKey { group: None, role: Role::Admin, label: "test".into(), lifetime: None };
+        let new = NewApiKey::new(None, Role::Owner, "test");
         let (_, admin) = metadb.create_api_key(new).await.unwrap();
         Self { metadb, ledger, blockstore, group, admin, http, url, token, _served: served, _dir: dir }
     }
@@ -140,6 +158,43 @@ impl World {
         request.send().await.unwrap()
     }
 
+    /// A browser that is not signed in, on a page of ours.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser { http: self.http.clone(), url: self.url.clone(), cookie: None }
+    }
+
+    /// An account.
+    pub(crate) async fn user(&self, name: &str, global_roles: &[Role]) -> User {
+        let hash = PASSWORD_HASH.get_or_init(async || holdfast_web::hash_password(PASSWORD).await.unwrap()).await;
+        let email = format!("{name}@example.org");
+        let user = User::new(&email, name, Some(hash.clone()), global_roles.to_vec());
+        self.metadb.create_user(&user).await.unwrap();
+        user
+    }
+
+    /// A browser in which someone has signed in.
+    pub(crate) async fn sign_in(&self, email: &str, password: &str) -> Browser {
+        let browser = self.browser();
+        let body = serde_json::json!({ "email": email, "password": password });
+        let answer = browser.call(Method::POST, "/sessions", Some(&body)).await;
+        assert_eq!(answer.status(), StatusCode::CREATED, "{answer:?}");
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        Browser { cookie: Some(cookie), ..browser }
+    }
+
+    /// The same, of an account of this world, without the time that a password takes.
+    pub(crate) async fn signed_in(&self, user: &User) -> Browser {
+        let new = NewSession {
+            user: user.id.clone(),
+            lifetime: std::time::Duration::from_secs(86_400),
+            idle: std::time::Duration::from_secs(12 * 3600),
+            address: "127.0.0.1".into(),
+            agent: "test".into(),
+        };
+        let (_, secret) = self.metadb.create_session(new).await.unwrap();
+        Browser { cookie: Some(format!("__Host-holdfast={secret}")), ..self.browser() }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Value {
         ok(self.call(Some(&self.admin), Method::GET, path, None).await).await
     }
@@ -149,7 +204,7 @@ impl World {
     }
 
     pub(crate) async fn key(&self, group: Option<&Group>, role: Role) -> String {
-        let new = NewApiKey { group: group.map(|g| g.id.clone()), role, label: "k".into(), lifetime: None };
+        let new = NewApiKey::new(group.map(|g| g.id.clone()), role, "k");
         self.metadb.create_api_key(new).await.unwrap().1
     }
 
@@ -235,6 +290,44 @@ impl World {
             pins: Vec::new(),
         };
         writer.commit(commit).await.unwrap()
+    }
+}
+
+/// A person's browser: a cookie, and what browsers say of where a request comes from.
+pub(crate) struct Browser {
+    http: reqwest::Client,
+    url: String,
+    pub(crate) cookie: Option<String>,
+}
+
+impl Browser {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
+        self.call_with(method, path, body, &[("sec-fetch-site", "same-origin")]).await
+    }
+
+    /// With these headers instead.
+    pub(crate) async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Response {
+        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.url));
+        if let Some(cookie) = &self.cookie {
+            request = request.header("cookie", cookie);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        ok(self.call(Method::GET, path, None).await).await
     }
 }
 

@@ -119,6 +119,7 @@ pub(super) fn fake(mut files: Vec<FakeFile>) -> FakeSource {
         stored_bytes: 0,
         tree: BlockId::of(format!("{entries:?}").as_bytes()),
         key: None,
+        origin: None,
         hash: [0; 32],
         format: FORMAT,
     };

@@ -1,0 +1,82 @@
+// The typed client of /api/v1. Sign-in is by cookie; this file is the only one that knows how a request is made.
+//
+// Every answer that is no success becomes a Problem with the server's own words. A 401 outside of signing in tells the session to ask again.
+
+import createClient from "openapi-fetch";
+import type { paths } from "./schema";
+
+export interface ProblemBody {
+  status: number;
+  code: string;
+  title: string;
+  detail: string;
+  requestId: string;
+}
+
+export class Problem extends Error {
+  constructor(readonly body: ProblemBody) {
+    super(body.detail || body.title);
+    this.name = "Problem";
+  }
+  get code(): string {
+    return this.body.code;
+  }
+  get status(): number {
+    return this.body.status;
+  }
+}
+
+/** Heard by the session: the server no longer knows this browser. */
+export const signedOut = new EventTarget();
+
+/** Asks the person to prove again who they are; set by the frame. True: done, the request may be made again. */
+let prove: (() => Promise<boolean>) | null = null;
+export function onReauthentication(ask: (() => Promise<boolean>) | null): void {
+  prove = ask;
+}
+
+const offline = (error: unknown): Problem =>
+  new Problem({
+    status: 0,
+    code: "unreachable",
+    title: "The appliance does not answer",
+    detail: "The appliance does not answer. What you see may be old; this page tries again by itself.",
+    requestId: error instanceof Error ? error.message : "",
+  });
+
+async function send(request: Request): Promise<Response> {
+  const again = request.clone();
+  let response: Response;
+  try {
+    response = await fetch(request);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw offline(error);
+  }
+  if (response.ok) return response;
+  let body: Partial<ProblemBody> = {};
+  if (response.headers.get("content-type")?.includes("json")) {
+    body = ((await response.json().catch(() => ({}))) as Partial<ProblemBody> | null) ?? {};
+  }
+  if (body.code === "reauthenticationRequired" && prove && (await prove())) return send(again);
+  if (response.status === 401 && !SIGNING_IN.test(new URL(request.url).pathname)) {
+    signedOut.dispatchEvent(new Event("signedOut"));
+  }
+  throw new Problem({
+    status: response.status,
+    code: body.code ?? `http${response.status}`,
+    title: body.title ?? "The request failed",
+    detail: body.detail ?? `The server answered ${response.status}.`,
+    requestId: body.requestId ?? response.headers.get("x-request-id") ?? "",
+  });
+}
+
+/** Here a 401 is an answer to what was typed, and no news of the session. */
+const SIGNING_IN = /\/(sessions|sessions\/current|sessions\/current\/verify)$/;
+
+export const client = createClient<paths>({ baseUrl: "/api/v1", credentials: "same-origin", fetch: send });
+
+/** The data of an answer; errors were thrown on the way. */
+export async function data<T>(answer: Promise<{ data?: T }>): Promise<T> {
+  return (await answer).data as T;
+}

@@ -1,0 +1,347 @@
+// One's own account: name, password, second factor, sessions, groups, how times and colours are shown.
+import {
+  Button,
+  Group,
+  PasswordInput,
+  SegmentedControl,
+  SimpleGrid,
+  Stack,
+  Text,
+  TextInput,
+  Title,
+  useMantineColorScheme,
+} from "@mantine/core";
+import { useMutation, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
+import type { ColumnDef } from "@tanstack/react-table";
+import { useMemo, useState } from "react";
+import * as access from "../api/access";
+import { sessionQuery } from "../api/queries";
+import { useSession } from "../app/session";
+import { useZone } from "../app/zone";
+import { CopyLine } from "../components/CopyLine";
+import { DataTable } from "../components/DataTable";
+import { Link } from "../components/Link";
+import { Mark } from "../components/Mark";
+import { Page } from "../components/Page";
+import { ProblemAlert } from "../components/Problem";
+import { say } from "../components/said";
+import { Time } from "../components/Time";
+import { browserZone } from "../lib/time";
+
+export function AccountPage() {
+  const session = useSession();
+  return (
+    <Page title="Account" lead={session.user.email}>
+      <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
+        <Name />
+        <Shown />
+        <Password />
+        <SecondFactor />
+      </SimpleGrid>
+      <Sessions />
+      <section>
+        <Title order={2} mb="xs">
+          Groups
+        </Title>
+        <Stack gap={4}>
+          {session.groups.map((g) => (
+            <Text size="sm" key={g.id}>
+              <Link to="/g/$group" params={{ group: g.name }}>
+                {g.name}
+              </Link>
+              : {g.roles.map(access.roleLabel).join(", ").toLowerCase()}
+            </Text>
+          ))}
+          {session.groups.length === 0 ? <Text size="sm">None yet.</Text> : null}
+        </Stack>
+      </section>
+    </Page>
+  );
+}
+
+function Shown() {
+  const { isUtc, setUtc } = useZone();
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  return (
+    <section className="hf-panel">
+      <Title order={2} mb="sm">
+        How things are shown here
+      </Title>
+      <Stack gap="sm">
+        <SegmentedControl
+          aria-label="Zone of times"
+          value={isUtc ? "utc" : "local"}
+          onChange={(value) => setUtc(value === "utc")}
+          data={[
+            { value: "local", label: `Mine: ${browserZone()}` },
+            { value: "utc", label: "UTC" },
+          ]}
+        />
+        <SegmentedControl
+          aria-label="Colours"
+          value={colorScheme}
+          onChange={(value) => setColorScheme(value as typeof colorScheme)}
+          data={[
+            { value: "auto", label: "As the system" },
+            { value: "light", label: "Light" },
+            { value: "dark", label: "Dark" },
+          ]}
+        />
+        <Text size="xs" className="hf-dim">
+          Kept in this browser. A time's UTC is always a hover away.
+        </Text>
+      </Stack>
+    </section>
+  );
+}
+
+function Name() {
+  const session = useSession();
+  const queries = useQueryClient();
+  const [name, setName] = useState(session.user.name);
+  const save = useMutation({
+    mutationFn: () => access.changeAccount({ name }),
+    onSuccess: () => queries.invalidateQueries({ queryKey: sessionQuery.queryKey }),
+  });
+  return (
+    <section className="hf-panel">
+      <Title order={2} mb="sm">
+        Name
+      </Title>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate();
+        }}
+      >
+        <Stack gap="sm">
+          <TextInput
+            label="As others see it"
+            value={name}
+            onChange={(e) => setName(e.currentTarget.value)}
+            autoComplete="name"
+          />
+          <ProblemAlert error={save.error} />
+          <Group>
+            <Button
+              type="submit"
+              variant="default"
+              loading={save.isPending}
+              disabled={!name || name === session.user.name}
+            >
+              Save
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </section>
+  );
+}
+
+function Password() {
+  const [current, setCurrent] = useState("");
+  const [next, setNext] = useState("");
+  const save = useMutation({
+    mutationFn: () => access.changePassword({ current, new: next }),
+    onSuccess: () => {
+      setCurrent("");
+      setNext("");
+      say("The password is changed; your other sessions have ended.");
+    },
+  });
+  return (
+    <section className="hf-panel">
+      <Title order={2} mb="sm">
+        Password
+      </Title>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate();
+        }}
+      >
+        <Stack gap="sm">
+          <PasswordInput
+            label="Present password"
+            autoComplete="current-password"
+            value={current}
+            onChange={(e) => setCurrent(e.currentTarget.value)}
+          />
+          <PasswordInput
+            label="New password"
+            autoComplete="new-password"
+            value={next}
+            onChange={(e) => setNext(e.currentTarget.value)}
+          />
+          <ProblemAlert error={save.error} />
+          <Group>
+            <Button type="submit" variant="default" loading={save.isPending} disabled={!current || !next}>
+              Change the password
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </section>
+  );
+}
+
+function SecondFactor() {
+  const session = useSession();
+  const queries = useQueryClient();
+  const [password, setPassword] = useState("");
+  const [code, setCode] = useState("");
+  const renew = () => queries.invalidateQueries({ queryKey: sessionQuery.queryKey });
+  const begin = useMutation({ mutationFn: () => access.beginTotp(password) });
+  const confirm = useMutation({ mutationFn: () => access.confirmTotp(code), onSuccess: renew });
+  const remove = useMutation({ mutationFn: access.removeTotp, onSuccess: renew });
+  const { enabled, required, recoveryCodes } = session.totp;
+  return (
+    <section className="hf-panel">
+      <Title order={2} mb="sm">
+        Second factor
+      </Title>
+      <Stack gap="sm">
+        {confirm.data ? (
+          <>
+            <Text size="sm">Recovery codes, shown this once. Each works one time when the phone is not there.</Text>
+            <CopyLine text={confirm.data.recoveryCodes.join("\n")} label="Recovery codes" />
+          </>
+        ) : enabled ? (
+          <>
+            <Mark tone="ring">On, {recoveryCodes} recovery codes left</Mark>
+            <ProblemAlert error={remove.error} />
+            <Group>
+              <Button variant="default" loading={remove.isPending} onClick={() => remove.mutate()}>
+                Take it away
+              </Button>
+            </Group>
+          </>
+        ) : begin.data ? (
+          <form
+            onSubmit={(event) => {
+              event.preventDefault();
+              confirm.mutate();
+            }}
+          >
+            <Stack gap="sm">
+              <Text size="sm">Enter this key in the app on your phone, then the code that it shows:</Text>
+              <CopyLine text={begin.data.secret} label="Key for the app" />
+              <TextInput
+                label="Code"
+                autoComplete="one-time-code"
+                value={code}
+                onChange={(e) => setCode(e.currentTarget.value)}
+              />
+              <ProblemAlert error={confirm.error} />
+              <Group>
+                <Button type="submit" loading={confirm.isPending} disabled={!code}>
+                  Turn it on
+                </Button>
+              </Group>
+            </Stack>
+          </form>
+        ) : (
+          <form
+            onSubmit={(event) => {
+              event.preventDefault();
+              begin.mutate();
+            }}
+          >
+            <Stack gap="sm">
+              <Text size="sm">
+                {required ? "The policy asks for one: set it up now." : "A code from a phone beside the password."}
+              </Text>
+              <PasswordInput
+                label="Your password"
+                autoComplete="current-password"
+                value={password}
+                onChange={(e) => setPassword(e.currentTarget.value)}
+              />
+              <ProblemAlert error={begin.error} />
+              <Group>
+                <Button type="submit" variant="default" loading={begin.isPending} disabled={!password}>
+                  Set it up
+                </Button>
+              </Group>
+            </Stack>
+          </form>
+        )}
+      </Stack>
+    </section>
+  );
+}
+
+function Sessions() {
+  const queries = useQueryClient();
+  const sessions = useSuspenseQuery({ queryKey: ["account", "sessions"], queryFn: access.listSessions }).data;
+  const renew = () => queries.invalidateQueries({ queryKey: ["account", "sessions"] });
+  const end = useMutation({ mutationFn: access.endSession, onSuccess: renew });
+  const others = useMutation({ mutationFn: access.endOtherSessions, onSuccess: renew });
+  const { mutate } = end;
+  const columns = useMemo<ColumnDef<access.OpenSession>[]>(
+    () => [
+      { id: "agent", header: "Browser", meta: { wrap: true }, accessorFn: (s) => browserOf(s.agent) },
+      { id: "address", header: "From", accessorFn: (s) => s.address },
+      {
+        id: "created",
+        header: "Begun",
+        accessorFn: (s) => s.created,
+        cell: ({ row: { original } }) => <Time at={original.created} />,
+      },
+      {
+        id: "seen",
+        header: "Last used",
+        accessorFn: (s) => s.lastSeen,
+        cell: ({ row: { original } }) => <Time at={original.lastSeen} ago />,
+      },
+      {
+        id: "expires",
+        header: "Ends",
+        accessorFn: (s) => s.expires,
+        cell: ({ row: { original } }) => <Time at={original.expires} />,
+      },
+      {
+        id: "act",
+        header: "",
+        enableSorting: false,
+        cell: ({ row: { original: s } }) =>
+          s.current ? (
+            <span className="hf-dim">this one</span>
+          ) : (
+            <Button
+              size="compact-xs"
+              variant="default"
+              aria-label={`End the session from ${s.address}`}
+              onClick={() => mutate(s.id)}
+            >
+              End
+            </Button>
+          ),
+      },
+    ],
+    [mutate],
+  );
+  return (
+    <section>
+      <Group justify="space-between" mb="xs">
+        <Title order={2}>Sessions</Title>
+        {sessions.length > 1 ? (
+          <Button size="compact-sm" variant="default" loading={others.isPending} onClick={() => others.mutate()}>
+            End all others
+          </Button>
+        ) : null}
+      </Group>
+      <ProblemAlert error={end.error ?? others.error} />
+      <DataTable rows={sessions} columns={columns} label="Sessions" rowId={(s) => s.id} />
+    </section>
+  );
+}
+
+/** What a browser says of itself, shortened to what people call it. */
+function browserOf(agent: string): string {
+  const name = /(Firefox|Edg|OPR|Chrome|Safari)\/?(\d+)?/.exec(agent);
+  const system = /(Windows|Mac OS X|Android|iPhone|Linux)/.exec(agent);
+  if (!name) return agent || "unknown";
+  const words: Record<string, string> = { Edg: "Edge", OPR: "Opera" };
+  return `${words[name[1]!] ?? name[1]}${name[2] ? ` ${name[2]}` : ""}${system ? ` on ${system[1]}` : ""}`;
+}

@@ -1,0 +1,190 @@
+// Schedule and retention, with the effect on what is kept shown before it is saved.
+import { Button, Group, NumberInput, Select, SimpleGrid, Stack, Text, Title } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { client, data } from "../api/client";
+import type { Backup, Retention } from "../api/queries";
+import { useMay } from "../app/session";
+import { Mark } from "../components/Mark";
+import { ProblemAlert } from "../components/Problem";
+import { say } from "../components/said";
+import { Time } from "../components/Time";
+import { bytes, counted } from "../lib/format";
+import { duration } from "../lib/time";
+
+const EVERY = [60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400];
+type Kept = Required<Retention>;
+const FIELDS: { key: keyof Kept; label: string; unit: string; max: number }[] = [
+  { key: "oplogWindowDays", label: "Any second of the last", unit: "days", max: 3650 },
+  { key: "recentHours", label: "Every snapshot of the last", unit: "hours", max: 87_600 },
+  { key: "sixHourlyDays", label: "One per 6 hours for", unit: "days", max: 3650 },
+  { key: "dailyDays", label: "One per day for", unit: "days", max: 3650 },
+  { key: "weeklyWeeks", label: "One per week for", unit: "weeks", max: 520 },
+  { key: "monthlyMonths", label: "One per month for", unit: "months", max: 120 },
+];
+
+export function BackupSettings({ group, rs, backup }: { group: string; rs: string; backup: Backup }) {
+  const may = useMay(group);
+  const queries = useQueryClient();
+  const saved = backup.settings;
+  const [every, setEvery] = useState(saved.schedule.everySeconds);
+  const [kept, setKept] = useState<Kept>({ ...saved.retention, recentHours: saved.retention.recentHours ?? 24 });
+  const [hours, setHours] = useState(saved.linkHours);
+  const [uses, setUses] = useState(saved.linkUses);
+  const [asked] = useDebouncedValue(kept, 300);
+  const preview = useQuery({
+    queryKey: ["group", group, "preview", rs, asked],
+    queryFn: () =>
+      data(
+        client.POST("/groups/{group}/backups/{rs}/retention/preview", { params: { path: { group, rs } }, body: asked }),
+      ),
+    placeholderData: (old) => old,
+    retry: false,
+  });
+  const save = useMutation({
+    mutationFn: () =>
+      client.PATCH("/groups/{group}/backups/{rs}", {
+        params: { path: { group, rs } },
+        body: {
+          schedule: { ...saved.schedule, everySeconds: every },
+          retention: kept,
+          linkHours: hours,
+          linkUses: uses,
+        },
+      }),
+    onSuccess: async () => {
+      say("Saved. The daemon follows it from its next round on.");
+      await queries.invalidateQueries({ queryKey: ["group", group] });
+    },
+  });
+  const options = useMemo(
+    () =>
+      [...new Set([...EVERY, saved.schedule.everySeconds])]
+        .sort((a, b) => a - b)
+        .map((s) => ({ value: String(s), label: `every ${duration(s)}` })),
+    [saved.schedule.everySeconds],
+  );
+  const goes = preview.data?.goes ?? [];
+  const freed = goes.reduce((sum, s) => sum + s.storedBytes, 0);
+  const changed =
+    every !== saved.schedule.everySeconds ||
+    hours !== saved.linkHours ||
+    uses !== saved.linkUses ||
+    FIELDS.some(({ key }) => kept[key] !== (saved.retention[key] ?? 24));
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        save.mutate();
+      }}
+    >
+      <Stack gap="lg" maw={860}>
+        <section>
+          <Title order={2} mb="xs">
+            Schedule
+          </Title>
+          <Select
+            label="A snapshot"
+            description="An extra one is taken when replaying to the newest second would take too long"
+            data={options}
+            value={String(every)}
+            onChange={(value) => setEvery(Number(value ?? every))}
+            allowDeselect={false}
+            maw={260}
+            disabled={!may.backup}
+          />
+        </section>
+        <section>
+          <Title order={2} mb="xs">
+            Retention
+          </Title>
+          <SimpleGrid cols={{ base: 1, xs: 2, md: 3 }}>
+            {FIELDS.map(({ key, label, unit, max }) => (
+              <NumberInput
+                key={key}
+                label={label}
+                value={kept[key]}
+                min={0}
+                max={max}
+                allowDecimal={false}
+                suffix={` ${unit}`}
+                disabled={!may.backup}
+                onChange={(value) => setKept((old) => ({ ...old, [key]: Number(value) || 0 }))}
+              />
+            ))}
+          </SimpleGrid>
+          <section
+            className="hf-banner"
+            data-tone={goes.length ? "amber" : undefined}
+            style={{ marginTop: 16 }}
+            aria-label="Effect"
+            aria-live="polite"
+          >
+            {preview.data ? (
+              <>
+                {goes.length ? (
+                  <Mark tone="amber">
+                    {counted(goes.length, "snapshot")} would go to the trash, {counted(preview.data.kept, "snapshot")}{" "}
+                    would stay
+                  </Mark>
+                ) : (
+                  <Text size="sm" fw={500}>
+                    No snapshot goes: all {preview.data.kept} stay.
+                  </Text>
+                )}
+                <Text size="sm" mt={4}>
+                  {goes.length ? (
+                    <>
+                      From <Time at={goes[0]!.at} /> to <Time at={goes.at(-1)!.at} />. At most {bytes(freed)} become
+                      free; blocks that others share stay.{" "}
+                    </>
+                  ) : null}
+                  Any second after <Time at={preview.data.windowFrom} /> is kept restorable.
+                </Text>
+              </>
+            ) : (
+              <Text size="sm">{preview.error ? String(preview.error.message) : "Computing the effect"}</Text>
+            )}
+          </section>
+        </section>
+        <section>
+          <Title order={2} mb="xs">
+            Restore links
+          </Title>
+          <Group>
+            <NumberInput
+              label="A link works for"
+              suffix=" h"
+              value={hours}
+              min={1}
+              max={720}
+              disabled={!may.backup}
+              onChange={(v) => setHours(Number(v) || 1)}
+            />
+            <NumberInput
+              label="Downloads per link"
+              value={uses}
+              min={1}
+              max={1000}
+              disabled={!may.backup}
+              onChange={(v) => setUses(Number(v) || 1)}
+            />
+          </Group>
+        </section>
+        <ProblemAlert error={save.error} />
+        {may.backup ? (
+          <Group>
+            <Button type="submit" loading={save.isPending} disabled={!changed}>
+              {goes.length ? `Save, and let ${counted(goes.length, "snapshot")} go` : "Save"}
+            </Button>
+          </Group>
+        ) : (
+          <Text size="sm" className="hf-dim">
+            A backup admin of the group can change this.
+          </Text>
+        )}
+      </Stack>
+    </form>
+  );
+}

@@ -1,0 +1,235 @@
+// Restore, on one page: when, what, where, with the plan beside it. The button names the effect.
+import { Button, Grid, Group, NumberInput, SegmentedControl, Select, Stack, Text, Title } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useMemo, useState } from "react";
+import { client, data } from "../api/client";
+import { backupQuery, cutQuery, snapshotsQuery, timelineQuery } from "../api/queries";
+import { useMay } from "../app/session";
+import { useZone } from "../app/zone";
+import { CopyLine } from "../components/CopyLine";
+import { Mark } from "../components/Mark";
+import { Page } from "../components/Page";
+import { Empty, ProblemAlert } from "../components/Problem";
+import { Time } from "../components/Time";
+import { bytes, count, shellWord } from "../lib/format";
+import { shown } from "../lib/time";
+import { CutPanel } from "../timeline/CutPanel";
+import { apiAt, parseChosen, writeChosen, type Chosen } from "../timeline/instant";
+import { answer } from "../timeline/restorable";
+import { SecondPicker } from "../timeline/SecondPicker";
+import { Fact } from "./Deployment";
+import { keepLink } from "./links";
+import { proofOf } from "./Snapshots";
+
+const FORMATS = [
+  { value: "tar.zst", label: "tar.zst: small, resumable" },
+  { value: "tar", label: "tar: resumable, needs no zstd" },
+  { value: "tar.gz", label: "tar.gz: opens everywhere, not resumable" },
+];
+
+export function RestorePage() {
+  const { group, rs } = useParams({ from: "/app/g/$group/backups/$rs/restore" });
+  const search = useSearch({ from: "/app/g/$group/backups/$rs/restore" });
+  const navigate = useNavigate({ from: "/g/$group/backups/$rs/restore" });
+  const { zone } = useZone();
+  const may = useMay(group);
+  const queries = useQueryClient();
+  const backup = useSuspenseQuery(backupQuery(group, rs)).data;
+  const snapshots = useSuspenseQuery(snapshotsQuery(group, rs)).data;
+  const chosen = parseChosen(search.at);
+  const near = chosen?.second ?? backup.ranges.at(-1)?.to.t ?? 0;
+  const timeline = useQuery(timelineQuery(group, rs, near - 60, near + 60));
+  const chains = timeline.data?.chains ?? [];
+  const snapshot = snapshots.find((s) => s.id === search.snapshot);
+  const kind = search.snapshot !== undefined ? "snapshot" : "second";
+  const [format, setFormat] = useState("tar.zst");
+  const [hours, setHours] = useState(backup.settings.linkHours);
+  const [uses, setUses] = useState(backup.settings.linkUses);
+  const good = useMemo(
+    () => snapshots.filter((s) => s.state === "complete" && s.proof !== "damaged").reverse(),
+    [snapshots],
+  );
+  const fits = chosen !== null && (chosen.i !== undefined || answer(chosen.second, backup.ranges, chains).ok);
+  const at = kind === "second" && chosen && fits ? apiAt(chosen) : null;
+  const cut = useQuery(cutQuery(group, rs, at));
+  const create = useMutation({
+    mutationFn: () =>
+      data(
+        client.POST("/groups/{group}/backups/{rs}/restores", {
+          params: { path: { group, rs } },
+          body: {
+            format,
+            hours,
+            uses,
+            ...(kind === "snapshot" ? { snapshot: search.snapshot! } : { at: at!, waitSeconds: 30 }),
+          },
+        }),
+      ),
+    onSuccess: async (made) => {
+      keepLink(made.id, made.url);
+      await queries.invalidateQueries({ queryKey: ["group", group, "restores"] });
+      await navigate({ to: "/g/$group/restores/$restore", params: { group, restore: made.id } });
+    },
+  });
+  const set = (next: { at?: string; snapshot?: string }) =>
+    void navigate({ search: next, replace: true, resetScroll: false });
+  const choose = (next: Chosen) => set({ at: writeChosen(next) });
+  const ready = kind === "snapshot" ? !!snapshot : at !== null;
+  const size = kind === "snapshot" ? snapshot?.logicalBytes : cut.data?.snapshotBytes;
+  const line = [
+    "holdfast restore",
+    shellWord(`${group}/${rs}`),
+    kind === "snapshot" ? `--snapshot ${search.snapshot}` : `--at ${at ?? "TIME"}`,
+    "--wait --to ./restored",
+  ].join(" ");
+
+  if (backup.ranges.length === 0) {
+    return (
+      <Page title={`Restore ${rs}`}>
+        <Empty title="Nothing can be restored yet">
+          The first snapshot is not complete. It is taken by itself as soon as the head has caught up with the source.
+        </Empty>
+      </Page>
+    );
+  }
+  return (
+    <Page
+      title={`Restore ${rs}`}
+      lead="Nothing is overwritten: a restore is a copy that you download or unpack where you want it."
+    >
+      <Grid gap="lg">
+        <Grid.Col span={{ base: 12, md: 8 }}>
+          <Stack gap="lg">
+            <section className="hf-panel">
+              <Group justify="space-between" mb="sm">
+                <Title order={2}>When</Title>
+                <SegmentedControl
+                  aria-label="Restore a second or a snapshot"
+                  value={kind}
+                  onChange={(value) => set(value === "snapshot" ? { snapshot: good[0]?.id ?? "" } : {})}
+                  data={[
+                    { value: "second", label: "A second" },
+                    { value: "snapshot", label: "A snapshot" },
+                  ]}
+                />
+              </Group>
+              {kind === "second" ? (
+                <Stack gap="md">
+                  <SecondPicker chosen={chosen} onChoose={choose} ranges={backup.ranges} chains={chains} />
+                  {chosen && fits ? <CutPanel group={group} rs={rs} chosen={chosen} onChoose={choose} /> : null}
+                </Stack>
+              ) : (
+                <Select
+                  label="Snapshot"
+                  searchable
+                  value={snapshot?.id ?? null}
+                  onChange={(id) => id && set({ snapshot: id })}
+                  data={good.map((s) => ({
+                    value: s.id,
+                    label: `${shown(s.optime.t, zone, 0)}${s.label ? ` · ${s.label}` : ""} · ${bytes(s.logicalBytes)} · ${proofOf(s.proof).word.toLowerCase()}`,
+                  }))}
+                  nothingFoundMessage="No snapshot matches"
+                />
+              )}
+            </section>
+            <section className="hf-panel">
+              <Title order={2} mb="sm">
+                Where: a download
+              </Title>
+              <Group align="flex-end" gap="md">
+                <Select
+                  label="Format"
+                  data={FORMATS}
+                  value={format}
+                  onChange={(v) => v && setFormat(v)}
+                  allowDeselect={false}
+                  w={300}
+                />
+                <NumberInput
+                  label="The link works for"
+                  suffix=" h"
+                  min={1}
+                  max={720}
+                  value={hours}
+                  onChange={(v) => setHours(Number(v) || 1)}
+                  w={140}
+                />
+                <NumberInput
+                  label="Downloads"
+                  min={1}
+                  max={1000}
+                  value={uses}
+                  onChange={(v) => setUses(Number(v) || 1)}
+                  w={110}
+                />
+              </Group>
+            </section>
+            <section className="hf-panel">
+              <Title order={2} mb="xs">
+                Or: unpacked on the host where you need it
+              </Title>
+              <Text size="sm" mb="xs">
+                The same, without this page: prepares, downloads, checks every file and unpacks a dbpath that a mongod
+                of the same release opens as it is.
+              </Text>
+              <CopyLine text={line} label="holdfast restore line" />
+            </section>
+          </Stack>
+        </Grid.Col>
+        <Grid.Col span={{ base: 12, md: 4 }}>
+          <aside className="hf-panel hf-sticky" aria-label="Plan">
+            <Title order={2} mb="sm">
+              Plan
+            </Title>
+            {ready ? (
+              <Stack gap="md">
+                <dl className="hf-facts">
+                  <Fact name="State at">
+                    {kind === "snapshot" ? <Time at={snapshot?.at} /> : <Time at={chosen?.second} />}
+                  </Fact>
+                  <Fact name="From the snapshot of">
+                    <Time at={kind === "snapshot" ? snapshot?.at : cut.data?.snapshotAt} none="reading" />
+                  </Fact>
+                  {kind === "second" && cut.data ? (
+                    <Fact name="Entries to replay">
+                      {cut.data.replayTruncated ? "more than " : "at most "}
+                      {count(cut.data.replayEntries)} ({bytes(cut.data.replayBytes)})
+                    </Fact>
+                  ) : null}
+                  <Fact name="Size unpacked">
+                    {kind === "second" ? "about " : ""}
+                    {bytes(size)}
+                  </Fact>
+                  <Fact name="Needs">
+                    mongod{" "}
+                    {(kind === "snapshot" ? snapshot?.serverVersion : cut.data?.serverVersion)
+                      ?.split(".")
+                      .slice(0, 2)
+                      .join(".") ?? "…"}
+                  </Fact>
+                  <Fact name="Ready">{kind === "snapshot" ? "at once" : "after the replay"}</Fact>
+                </dl>
+                <ProblemAlert error={create.error} />
+                {may.backup ? (
+                  <Button fullWidth loading={create.isPending} onClick={() => create.mutate()}>
+                    Prepare {size ? bytes(size) : "the download"}
+                  </Button>
+                ) : (
+                  <Mark tone="off">Only a backup admin can prepare a restore</Mark>
+                )}
+                <Text size="xs" className="hf-dim">
+                  The deployment itself is not touched.
+                </Text>
+              </Stack>
+            ) : (
+              <Text size="sm" className="hf-dim">
+                Choose a second or a snapshot: then this says what it takes, before anything is prepared.
+              </Text>
+            )}
+          </aside>
+        </Grid.Col>
+      </Grid>
+    </Page>
+  );
+}

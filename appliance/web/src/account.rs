@@ -1,0 +1,175 @@
+//! A person's own account: profile, password, sessions, groups.
+
+use axum::{Json, extract::State, http::StatusCode};
+use bson::doc;
+use holdfast_metadb::{OneTimeKind, Session, User, normal_email};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    caller::{Own, fault, meta_fault, visible_group},
+    extract::{JsonOf, PathOf},
+    instant::rfc3339_of,
+    limits,
+    passwords::{allowed, hash_password, verify_password},
+    problem::{ApiError, Problem},
+    roles::PersonView,
+    state::WebState,
+};
+
+/// What shall change; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ChangeAccount {
+    /// Name.
+    name: Option<String>,
+    /// E-mail address; needs the password.
+    email: Option<String>,
+    /// The password, for a new address.
+    password: Option<String>,
+}
+
+/// A new password.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ChangePassword {
+    /// The present one.
+    current: String,
+    /// The new one.
+    new: String,
+}
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionView {
+    /// Id.
+    id: String,
+    /// It is the one that asks.
+    current: bool,
+    /// When it began, RFC 3339.
+    created: String,
+    /// When it was last used, to a minute.
+    last_seen: String,
+    /// When it ends at the latest.
+    expires: String,
+    /// The address it was begun from.
+    address: String,
+    /// What the browser says of itself.
+    agent: String,
+}
+
+/// Changes name or address.
+#[utoipa::path(put, path = "/account", tag = "account", request_body = ChangeAccount, responses(
+    (status = 200, body = PersonView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn change_account(
+    State(state): State<WebState>,
+    own: Own,
+    JsonOf(change): JsonOf<ChangeAccount>,
+) -> Result<Json<PersonView>, ApiError> {
+    let old = &own.person.user;
+    let mut user: User = old.clone();
+    if let Some(name) = &change.name {
+        name.trim().clone_into(&mut user.name);
+    }
+    if let Some(email) = &change.email {
+        user.email = normal_email(email);
+    }
+    if user.email != old.email {
+        // The address is where a new password is sent to: it is not changed by whoever finds an open browser.
+        prove(&state, &own, change.password.as_deref().unwrap_or_default()).await?;
+    }
+    state.metadb().put_profile(&user).await.map_err(meta_fault)?;
+    let before = doc! { "email": &old.email, "name": &old.name };
+    let after = doc! { "email": &user.email, "name": &user.name };
+    state.audit_change(&own.caller, None, "account changed", &user.email, Some(before), Some(after)).await;
+    Ok(Json(PersonView::from(&user)))
+}
+
+async fn prove(state: &WebState, own: &Own, password: &str) -> Result<(), ApiError> {
+    let user = &own.person.user;
+    limits::sign_in(state, &user.email, own.caller.address()).await?;
+    if !verify_password(password, user.password.as_deref()).await {
+        let title = "The sign-in is not right";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "credentials", title, "the password is wrong"));
+    }
+    limits::signed_in(state, &user.email, own.caller.address()).await
+}
+
+/// Changes the password. Every other session ends.
+#[utoipa::path(post, path = "/account/password", tag = "account", request_body = ChangePassword, responses(
+    (status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn change_password(
+    State(state): State<WebState>,
+    own: Own,
+    JsonOf(change): JsonOf<ChangePassword>,
+) -> Result<StatusCode, ApiError> {
+    let user = &own.person.user;
+    prove(&state, &own, &change.current).await?;
+    let policy = state.access_policy().await?;
+    allowed(&change.new, policy.password_chars_min, &[&user.email, &user.name])?;
+    let phc = hash_password(&change.new).await.map_err(crate::hash_fault)?;
+    state.metadb().put_password(&user.id, &phc).await.map_err(meta_fault)?;
+    state.metadb().void_one_time(OneTimeKind::PasswordReset, &user.id).await.map_err(fault)?;
+    state.metadb().end_sessions(&user.id, Some(&own.session.hash)).await.map_err(fault)?;
+    state.audit(&own.caller, None, "password changed", &user.email).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The person's sessions.
+#[utoipa::path(get, path = "/account/sessions", tag = "account", responses(
+    (status = 200, body = [SessionView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list_sessions(State(state): State<WebState>, own: Own) -> Result<Json<Vec<SessionView>>, ApiError> {
+    let all = state.metadb().sessions(&own.person.user.id).await.map_err(fault)?;
+    let view = |session: Session| SessionView {
+        current: session.hash == own.session.hash,
+        id: session.id,
+        created: rfc3339_of(session.created),
+        last_seen: rfc3339_of(session.last_seen),
+        expires: rfc3339_of(session.expires),
+        address: session.address,
+        agent: session.agent,
+    };
+    Ok(Json(all.into_iter().map(view).collect()))
+}
+
+/// Ends one of the person's sessions at once.
+#[utoipa::path(delete, path = "/account/sessions/{session}", tag = "account", params(("session" = String, Path, description = "id")),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn end_session(
+    State(state): State<WebState>,
+    own: Own,
+    PathOf(id): PathOf<String>,
+) -> Result<StatusCode, ApiError> {
+    if !state.metadb().end_session(&own.person.user.id, &id).await.map_err(fault)? {
+        return Err(ApiError::not_found(format!("you have no session {id:?}")));
+    }
+    state.audit(&own.caller, None, "session ended", &own.person.user.email).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all of the person's sessions but the one that asks.
+#[utoipa::path(delete, path = "/account/sessions", tag = "account", responses(
+    (status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn end_other_sessions(State(state): State<WebState>, own: Own) -> Result<StatusCode, ApiError> {
+    state.metadb().end_sessions(&own.person.user.id, Some(&own.session.hash)).await.map_err(fault)?;
+    state.audit(&own.caller, None, "other sessions ended", &own.person.user.email).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Leaves a group. Its last owner cannot.
+#[utoipa::path(delete, path = "/account/groups/{group}", tag = "account", params(("group" = String, Path, description = "id or name")),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn leave_group(
+    State(state): State<WebState>,
+    own: Own,
+    PathOf(text): PathOf<String>,
+) -> Result<StatusCode, ApiError> {
+    let group = visible_group(&state, &own.caller, &text).await?;
+    if !own.person.members.iter().any(|m| m.group == group.id) {
+        return Err(ApiError::not_found(format!("you do not belong to group {text:?}")));
+    }
+    state.metadb().put_member(&group.id, &own.person.user.id, &[]).await.map_err(meta_fault)?;
+    state.audit(&own.caller, Some(&group.id), "group left", &own.person.user.email).await;
+    Ok(StatusCode::NO_CONTENT)
+}
