@@ -56,7 +56,8 @@ pub(crate) struct RestoreArgs {
     pub(crate) mongod: Option<PathBuf>,
 }
 
-/// Where it lies.
+/// Where it lies. What belongs to --s3 also names its conflict with --packs: clap asks for no argument that a given one forbids, so `requires`
+/// alone would let it stand beside --packs without effect.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).multiple(true))]
 pub(crate) struct FromArgs {
@@ -73,19 +74,19 @@ pub(crate) struct FromArgs {
     #[arg(long, value_name = "BUCKET", group = "source")]
     s3: Option<String>,
     /// URL of the service (default: Amazon's).
-    #[arg(long, value_name = "URL", requires = "s3")]
+    #[arg(long, value_name = "URL", requires = "s3", conflicts_with = "packs")]
     s3_endpoint: Option<String>,
     /// Region.
-    #[arg(long, value_name = "NAME", requires = "s3", default_value = REGION)]
+    #[arg(long, value_name = "NAME", requires = "s3", conflicts_with = "packs", default_value = REGION)]
     s3_region: String,
     /// File with lines aws_access_key_id = ... and aws_secret_access_key = ...
-    #[arg(long, value_name = "FILE", requires = "s3")]
+    #[arg(long, value_name = "FILE", requires = "s3", conflicts_with = "packs")]
     s3_credentials: Option<PathBuf>,
     /// Certificates (PEM) that are trusted beside the system's.
-    #[arg(long, value_name = "FILE", requires = "s3")]
+    #[arg(long, value_name = "FILE", requires = "s3", conflicts_with = "packs")]
     s3_ca: Option<PathBuf>,
     /// The bucket's name stands in the host's name.
-    #[arg(long, requires = "s3")]
+    #[arg(long, requires = "s3", conflicts_with = "packs")]
     s3_virtual_hosted: bool,
     /// File with an exported key of a group that encrypts; may be given several times.
     #[arg(long = "key-file", value_name = "FILE")]
