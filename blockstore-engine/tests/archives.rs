@@ -1,16 +1,13 @@
 //! Archives of a real snapshot, streamed by two instances of the store.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::Range;
 
+use crate::support::*;
 use blockstore_engine::archive::{Archive, ArchiveFormat};
 use blockstore_engine::{Blockstore, EngineOptions, SnapshotReader};
 use futures::TryStreamExt;
-use support::*;
 
 async fn fetch(archive: &Archive<SnapshotReader>, range: Range<u64>) -> Vec<u8> {
     archive.stream(range).map_ok(|bytes| bytes.to_vec()).try_concat().await.unwrap()

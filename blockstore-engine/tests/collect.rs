@@ -1,15 +1,12 @@
 //! The garbage collector: what it frees, what it keeps, what it counts, and who may get in its way.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::support::*;
 use blockstore_engine::{CollectError, CollectOptions, CollectPhase, ErrorClass, Pin, Root, RootError, RootId, Stops};
 use mongodb::bson::{Document, doc};
-use support::*;
 use tokio_util::sync::CancellationToken;
 
 fn yes(_: &[Root]) -> Result<(), String> {

@@ -1,20 +1,17 @@
 //! Snapshots copied from store to store: only what is missing travels, nothing that the source says is believed, nothing is lost on the way.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::support::*;
 use blockstore_engine::{
     BlockAddress, Blockstore, CopyError, CopyProgress, CopyReport, CopyRequest, CopySource, EngineOptions, ErrorClass,
     Floor, GroupKey, Keyring, PackLocation, PackStoreOptions, PayloadStore, ReadError, RegisterError, Root, RootError,
     SnapshotReader, StoreNumber, StoreSource, StoredBlock, Wanted, WriterRequest,
 };
 use bytes::Bytes;
-use support::*;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 

@@ -1,17 +1,14 @@
 //! A writer frozen between every two steps of the protocol while a run of the collector goes by.
 //!
 //! The steps are those that the writer names; the list is taken from a run without a stop, so that a new step is tested by itself.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::*;
 use blockstore_engine::{Blockstore, CollectOptions, ErrorClass, Root, RootId, Stops};
-use support::*;
 use tokio::sync::watch;
 
 fn yes(_: &[Root]) -> Result<(), String> {

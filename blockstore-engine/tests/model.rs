@@ -1,19 +1,16 @@
 //! Random operations against a model in memory: snapshots, trash, pins, runs of the collector (killed ones too), damage and repair, reopening;
 //! the same with faults of the database injected at every call of the store.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::support::*;
 use blockstore_engine::{Blockstore, CollectOptions, EngineOptions, Pin, Root, RootId, Stops};
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 use mongodb::{Client, Database};
-use support::*;
 use tokio_util::sync::CancellationToken;
 
 type Files = BTreeMap<String, (u32, Vec<u8>)>;

@@ -6,7 +6,6 @@
 //! Invariants checked: a committed snapshot has its block and the block's payload; a writer whose registration stands and that found its
 //! parent keeps it. Each rule of `docs/concurrency.md` is also left out in turn, and the check must find that: a rule that can be left out
 //! unnoticed is either not needed or not checked.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use stateright::{Checker, Model, Property};
 

@@ -1,11 +1,9 @@
 //! Registrations, epochs, claims, guards; corruption and its repair.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::*;
 use blockstore_engine::cache::CACHE_BYTES_MIN;
 use blockstore_engine::{
     BlockId, CacheOptions, CommitRequest, EngineOptions, ErrorClass, Floor, FrameSource, LeafWalk, Pin, Purpose,
@@ -13,7 +11,6 @@ use blockstore_engine::{
 };
 use mongodb::Collection;
 use mongodb::bson::{Binary, DateTime, Document, doc, spec::BinarySubtype};
-use support::*;
 
 fn binary(bytes: &[u8]) -> Binary {
     Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() }

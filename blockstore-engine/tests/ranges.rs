@@ -1,14 +1,11 @@
 //! The extents shortcut against the truth, on file systems made for it.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/loop_fs.rs"]
-mod loop_fs;
-mod support;
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::loop_fs::LoopFs;
+use crate::support::*;
 use blockstore_engine::ranges::{
     BoundClone, CloneError, EXTENTS_PER_GIB_MAX, MEND_BYTES_MAX, MEND_WINDOW_BYTES, SAMPLES_MAX, Since, TreeClone,
     clone_tree, file_system, mend, remove_clone, survey,
@@ -16,9 +13,7 @@ use blockstore_engine::ranges::{
 use blockstore_engine::ranges::{RangesReport, Refusal};
 use blockstore_engine::{BlockId, Root};
 use holdfast_mongod::{Mongod, MongodOptions, free_port};
-use loop_fs::LoopFs;
 use mongodb::bson::{Document, doc};
-use support::*;
 
 /// A folder that is backed up, and its clones.
 struct Cloned<'a> {

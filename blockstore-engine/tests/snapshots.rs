@@ -1,19 +1,16 @@
 //! Writing and reading snapshots of real files through a real database.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::support::*;
 use blockstore_engine::cache::CACHE_BYTES_MIN;
 use blockstore_engine::{
     BlockId, Blockstore, CacheOptions, EngineOptions, ErrorClass, FrameSource, LeafWalk, OpenError, ReadError,
     WriteError,
 };
-use support::*;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

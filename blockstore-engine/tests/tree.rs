@@ -1,5 +1,4 @@
 //! Property tests of the decoders: what is written reads back, everything else is refused, nothing panics.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use blockstore_engine::tree::{
     BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, FANOUT, FILE_SIZE_MAX, LEVEL_MAX, check_order, check_path, decode_page, depth_for,

@@ -1,18 +1,15 @@
 //! Verification: rolling shares, single snapshots, quarantine that names snapshots, repair from every source.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::*;
 use blockstore_engine::cache::CACHE_BYTES_MIN;
 use blockstore_engine::verify::{SLICES, directory};
 use blockstore_engine::{
     BlockId, CacheOptions, EngineOptions, ErrorClass, FrameSource, LeafWalk, RepairSource, RollingOptions, Root,
 };
 use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
-use support::*;
 use tokio_util::sync::CancellationToken;
 
 fn all_now() -> RollingOptions {

@@ -3,7 +3,6 @@
 //! The agent must stay small and know nothing of the servers; the engine must know nothing of the appliance; ingest, web
 //! and daemon meet in documents of the databases and never in code. A new crate or edge has to be entered here, where a
 //! reviewer sees it.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -130,6 +129,28 @@ fn no_crate_reaches_where_it_must_not() {
         }
     }
     assert!(objections.is_empty(), "{objections:#?}");
+}
+
+/// Crates whose tests are one binary, put together in `tests/suite.rs`.
+const SUITES: &[&str] =
+    &["appliance/agent", "appliance/daemon", "appliance/ledger", "appliance/metadb", "blockstore-engine", "tests"];
+
+#[test]
+fn no_file_of_a_suite_is_left_out() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for suite in SUITES {
+        let tests = top.join(suite).join("tests");
+        let root = std::fs::read_to_string(tests.join("suite.rs")).unwrap();
+        let manifest = std::fs::read_to_string(top.join(suite).join("Cargo.toml")).unwrap();
+        for entry in std::fs::read_dir(&tests).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let is_code = path.is_dir() || path.extension().is_some_and(|extension| extension == "rs");
+            let own = manifest.contains(&format!("path = \"tests/{name}.rs\""));
+            let taken = root.lines().any(|line| line == format!("mod {name};"));
+            assert!(!is_code || own || taken, "{} is in no test binary", path.display());
+        }
+    }
 }
 
 #[test]

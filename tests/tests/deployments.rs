@@ -1,17 +1,13 @@
 //! What `deployments add` says about a source that cannot be backed up: one sentence that tells what to do; and sources that can, with an
 //! index build under way.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod instants;
-
 use std::{path::Path, time::Duration};
 
+use crate::instants::{Instants, check_restore};
 use anyhow::{Context as _, Result, ensure};
 use bson::{Document, doc};
 use holdfast_mongod::{Member, Mongod, MongodOptions, SetSettings, free_port, initiate, wait_primary};
 use holdfast_tests::{ReplicaSet, ReplicaSetOptions, appliance::Appliance, mongod_binary};
-use instants::{Instants, check_restore};
 use mongodb::{Client, IndexModel};
 use tokio::time::{Instant, sleep};
 
@@ -24,6 +20,7 @@ const USER: &str = "backup";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_backed_up_is_said() -> Result<()> {
+    let _turn = crate::turn().await;
     let mut appliance = Appliance::start(&mongod_binary()).await?;
     appliance.cli(&["groups", "create", "prod"]).await?;
     appliance.start_agent("prod").await?;
@@ -87,6 +84,7 @@ async fn member(dir: &Path, name: &str, arguments: &[&str]) -> Result<Mongod> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_that_is_being_built_is_no_index_yet() -> Result<()> {
+    let _turn = crate::turn().await;
     let mut appliance = Appliance::start(&mongod_binary()).await?;
     let set = ReplicaSet::start(1, ReplicaSetOptions::default()).await?;
     let client = set.client();

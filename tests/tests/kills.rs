@@ -3,12 +3,9 @@
 //!
 //! Thirty kills and more in the ordinary suite; `scripts/endurance` makes several rounds of it in one appliance (`HOLDFAST_KILL_ROUNDS`).
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod instants;
-
 use std::time::{Duration, Instant as Clock};
 
+use crate::instants::{Instant, Instants, check_restore};
 use anyhow::{Context as _, Result, ensure};
 use bson::{Document, doc};
 use holdfast_tests::{
@@ -18,7 +15,6 @@ use holdfast_tests::{
     processes::kill_pid,
     workload::{self, Live},
 };
-use instants::{Instant, Instants, check_restore};
 use mongodb::Client;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
@@ -79,6 +75,7 @@ const IN_RESTORES: [&[Part]; 4] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_by_kills() -> Result<()> {
+    let _turn = crate::turn().await;
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("HOLDFAST_SEED").unwrap_or_else(rand::random::<u64>);
     let rounds = number("HOLDFAST_KILL_ROUNDS").unwrap_or(1).max(1);

@@ -1,12 +1,9 @@
 //! Two daemons with different room and labels: a new backup goes to the one that fits; by command it moves to the other and back while the
 //! source is written to, without a second initial sync; and a document that is flipped in a head is found by the proof and healed.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod instants;
-
 use std::{collections::BTreeSet, time::Duration};
 
+use crate::instants::{Instants, check_restore};
 use anyhow::{Context as _, Result, ensure};
 use bson::{Document, doc};
 use holdfast_tests::{
@@ -16,7 +13,6 @@ use holdfast_tests::{
     mongod_binary,
     workload::Live,
 };
-use instants::{Instants, check_restore};
 use mongodb::Client;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -29,6 +25,7 @@ const SYNCED: &str = "the initial sync is complete";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_moves_without_a_new_sync_and_a_flipped_head_is_healed() -> Result<()> {
+    let _turn = crate::turn().await;
     let mut appliance = Appliance::start(&mongod_binary()).await?;
     let cold = DaemonOptions {
         name: "cold".into(),

@@ -1,17 +1,13 @@
 //! What a restored dbpath is good for: a plain mongod, a new replica set with a second member, a production configuration
 //! with a folder per database; and the download in every format.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod instants;
-
 use std::{path::Path, process::Command, time::Duration};
 
+use crate::instants::Instants;
 use anyhow::{Context as _, Result, ensure};
 use bson::doc;
 use holdfast_mongod::{Member, Mongod, MongodOptions, SetSettings, free_port, initiate, wait_primary};
 use holdfast_tests::{ReplicaSet, ReplicaSetOptions, appliance::Appliance, compare, mongod_binary, workload};
-use instants::Instants;
 use tokio::time::sleep;
 
 const SYNC_WAIT: Duration = Duration::from_secs(300);
@@ -19,6 +15,7 @@ const WAIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_opens_everywhere() -> Result<()> {
+    let _turn = crate::turn().await;
     let mut appliance = Appliance::start(&mongod_binary()).await?;
     let options = ReplicaSetOptions { directory_per_db: true, ..ReplicaSetOptions::default() };
     let set = ReplicaSet::start(1, options).await?;

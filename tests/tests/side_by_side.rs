@@ -1,12 +1,9 @@
 //! Two `holdfast up` in two folders, started at once on the usual ports: they do not collide; a second one in the same folder is refused;
 //! SIGTERM ends everything that one started and nothing of the other's.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod instants;
-
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
+use crate::instants::{Instants, check_restore};
 use anyhow::{Context as _, Result, ensure};
 use bson::{Document, doc};
 use holdfast_tests::{
@@ -15,7 +12,6 @@ use holdfast_tests::{
     mongod_binary,
     processes::mongods_below,
 };
-use instants::{Instants, check_restore};
 use serde_json::Value;
 
 const SYNC_WAIT: Duration = Duration::from_secs(300);
@@ -23,6 +19,7 @@ const WAIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_appliances_do_not_collide() -> Result<()> {
+    let _turn = crate::turn().await;
     let binary = mongod_binary();
     let (one, other) = tokio::join!(Appliance::start_on_usual_ports(&binary), Appliance::start_on_usual_ports(&binary));
     let (mut one, mut other) = (one?, other?);

@@ -1,12 +1,9 @@
 //! The main job, end to end with real programs: a three-member set under load, a fuzzy initial sync with concurrent DDL, an
 //! election, a 16 MB document, a 200 MB transaction; then at least 20 instants restored, each equal to the source as it was.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod instants;
-
 use std::time::Duration;
 
+use crate::instants::{Instants, check_restore};
 use anyhow::{Context as _, Result, ensure};
 use holdfast_domain::Ts;
 use holdfast_tests::{
@@ -15,7 +12,6 @@ use holdfast_tests::{
     mongod_binary,
     workload::{self, DdlStorm, Live},
 };
-use instants::{Instants, check_restore};
 use tokio::time::sleep;
 
 /// Bytes of the big transaction.
@@ -26,6 +22,7 @@ const REACH_WAIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_instants_equal_the_source() -> Result<()> {
+    let _turn = crate::turn().await;
     let mut appliance = Appliance::start(&mongod_binary()).await?;
     let set = ReplicaSet::start(3, source_options()).await?;
     let client = set.client();

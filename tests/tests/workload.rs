@@ -1,5 +1,4 @@
 //! The workload and the comparison themselves: a tool that proves other things has to be proved first.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 

@@ -1,15 +1,12 @@
 //! The initial sync against real replica sets: resumed, renamed, dropped, with tokens that no longer hold, from before open transactions.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use crate::support::{Agent, fake::Fake, source, wait};
 use bson::{Document, RawDocumentBuf, doc};
 use holdfast_domain::Ts;
 use holdfast_tests::{ReplicaSet, ReplicaSetOptions};
 use mongodb::Client;
-use support::{Agent, fake::Fake, source, wait};
 
 async fn single() -> (ReplicaSet, Client, Fake, tempfile::TempDir) {
     let set = ReplicaSet::start(1, ReplicaSetOptions::default()).await.unwrap();

@@ -1,13 +1,10 @@
 //! The role is enough for everything that a backup does, the check says what is missing, and both are commands.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::{path::Path, process::Command};
 
+use crate::support::{Agent, fake::Fake, wait};
 use bson::doc;
 use holdfast_mongod::{MongodOptions, create_keyfile, free_port, start_embedded};
-use support::{Agent, fake::Fake, wait};
 
 fn agent(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_holdfast-agent")).args(arguments).output().unwrap();

@@ -1,18 +1,15 @@
 //! A source that speaks TLS only and knows its users by certificates: role, check and backup over one connection string.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
+use crate::support::{Agent, fake::Fake, wait};
 use bson::{Document, doc};
 use holdfast_mongod::free_port;
 use mongodb::Client;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use support::{Agent, fake::Fake, wait};
 
 /// Certificates of one test, as files.
 struct Pki {

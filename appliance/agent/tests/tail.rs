@@ -1,7 +1,4 @@
 //! The tail against real replica sets: what the ledger holds is the source's oplog, byte for byte, whatever happens on the way.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::{
     sync::{
@@ -11,11 +8,11 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{Agent, fake::Fake, source, wait};
 use bson::{Document, RawDocumentBuf, doc};
 use holdfast_domain::{CloseReason, EntryBody, OpKind, OpTime};
 use holdfast_tests::{ReplicaSet, ReplicaSetOptions};
 use mongodb::Client;
-use support::{Agent, fake::Fake, source, wait};
 use tokio::task::JoinHandle;
 
 async fn set(members: usize, options: ReplicaSetOptions) -> (ReplicaSet, Fake, tempfile::TempDir) {

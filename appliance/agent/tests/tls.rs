@@ -1,5 +1,4 @@
 //! Whom the agent trusts: the pinned CA for the fixed name, whatever the URL says; and the way through a proxy.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::{
     Arc,

@@ -1,23 +1,17 @@
 //! Heads on file systems of their own: clones are made, compared, kept, cleaned up; a wrong one is noticed.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-#[path = "../../../blockstore-engine/tests/support/loop_fs.rs"]
-mod loop_fs;
-mod support;
-
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use crate::loop_fs::LoopFs;
+use crate::support::{World, agent::Agent};
 use blockstore_engine::ranges;
 use bson::{Document, doc};
 use holdfast_domain::Ts;
 use holdfast_metadb::Settings;
 use holdfast_tests::{ReplicaSetOptions, compare};
-use loop_fs::LoopFs;
-use support::{World, agent::Agent};
 
 async fn insert(world: &World, from: i32, count: i32) {
     let documents: Vec<Document> = (from..from + count)

@@ -1,16 +1,12 @@
 //! A group that encrypts, its blocks in packs: backed up, collected, moved to another folder while the backup runs, restored equal.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use std::{path::Path, time::Duration};
 
+use crate::support::{PATIENCE, World, agent::Agent};
 use blockstore_engine::{PayloadStore, StoreNumber};
 use bson::{Document, doc};
 use holdfast_metadb::{BlockstoreRequest, BlockstoreRequestState, BlockstoreWork, PayloadStoreLocation, PayloadStores};
 use holdfast_tests::{ReplicaSetOptions, compare};
-use support::{PATIENCE, World, agent::Agent};
 
 const SECRET: &str = "a sentence that must not be found in any pack";
 

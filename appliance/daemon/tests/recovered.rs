@@ -1,14 +1,11 @@
 //! When everything is lost: the blockstore database alone, then a folder of packs alone, give back snapshots and instants.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use crate::support::{World, agent::Agent, open_files};
 use blockstore_engine::{
     Blockstore, EngineOptions, MoveRequest, PackLocation, PackStoreOptions, PayloadStore, StoreNumber,
 };
@@ -20,7 +17,6 @@ use holdfast_recover::{
     Contents, Keyring, OnStep, Place, RecoverFault, RestoreOptions, Source, Step, Target, check, plan, restore,
 };
 use holdfast_tests::{ReplicaSetOptions, compare, mongod_binary, workload};
-use support::{World, agent::Agent, open_files};
 use tokio_util::sync::CancellationToken;
 
 async fn recorded(world: &World) -> (Ts, compare::ServerState) {

@@ -1,17 +1,13 @@
 //! The whole path with real mongods: a ledger is filled, the daemon loads, applies, snapshots, restores, heals, moves and keeps.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{World, agent::Agent};
 use bson::{Document, doc};
 use holdfast_daemon::collector;
 use holdfast_domain::{BackupState, OpTime, RetentionPolicy, SnapshotSchedule, Ts};
 use holdfast_metadb::BackupSettings;
 use holdfast_tests::{ReplicaSetOptions, compare, workload};
-use support::{World, agent::Agent};
 use tokio_util::sync::CancellationToken;
 
 async fn recorded(world: &World) -> (Ts, compare::ServerState) {

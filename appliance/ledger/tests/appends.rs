@@ -1,15 +1,12 @@
 //! The ledger's compare-and-set, against a real server.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::*;
 use bson::doc;
 use holdfast_domain::{BackupJobId, Classify as _, CloseReason, EntryBody, EntryPosition, ErrorClass, Hash32, Ts};
 use holdfast_ledger::{AppendError, Ledger, LedgerError};
 use rand::RngExt as _;
-use support::*;
 
 #[tokio::test]
 async fn one_effect_and_every_other_request_refused() {

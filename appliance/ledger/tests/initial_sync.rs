@@ -1,15 +1,12 @@
 //! Initial syncs, against a real server.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::*;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bson::{Document, doc};
 use holdfast_domain::{BackupJobId, CloseReason, Hash32};
 use holdfast_ledger::{
     CompleteSync, EndScan, Ledger, PutSlice, ScanGrant, StartScan, SyncError, SyncPhase, SyncSliceHeader, compress,
 };
-use support::*;
 
 const A: &str = "0123456789abcdef0123456789abcdef";
 const B: &str = "fedcba9876543210fedcba9876543210";

@@ -6,7 +6,6 @@
 //! ingest is one that takes no further step. `local` is what the primary has, `majority` what no failover takes back.
 //! Checked is what `append.rs`, `days.rs` and `trim.rs` promise. Each of their rules is also left out in turn, and the check must find
 //! that: a rule that can be left out unnoticed is either not needed or not checked.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use stateright::{Checker, Model, Property};
 

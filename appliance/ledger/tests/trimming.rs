@@ -1,12 +1,9 @@
 //! Trimming and the days of receipt, against a real server.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::*;
 use bson::{Document, doc};
 use holdfast_domain::{BackupJobId, CloseReason, EntryBody, EntryPosition, Hash32};
 use holdfast_ledger::{AppendError, LedgerError, TrimReport};
-use support::*;
 
 const OLD: i32 = 20_200_101;
 const OLDER: i32 = 20_191_231;

@@ -1,17 +1,14 @@
 //! Groups, keys, agents, enrolment, daemons, settings, audit; against a real server.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::*;
 use bson::{DateTime, Document, doc};
 use holdfast_domain::{Classify as _, DaemonId, ErrorClass};
 use holdfast_metadb::{
     AuditEntry, DaemonBeat, DaemonFileSystem, DaemonHead, DaemonSpace, EnrollError, MetaDb, MetaError, NewApiKey,
     NewDaemon, Role,
 };
-use support::*;
 
 const INSTANCE: &str = "instance-1";
 

@@ -1,8 +1,6 @@
 //! Backup jobs, leases, assignments, restore jobs; against a real server.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::*;
 use bson::{DateTime, Document, doc};
 use holdfast_agent_api::{BandwidthRule, JobReport};
 use holdfast_domain::{
@@ -13,7 +11,6 @@ use holdfast_metadb::{
     BackupJob, BackupJobFilter, BackupSettings, DownloadError, Fence, HeadFacts, MetaDb, MetaError, NewRestoreJob,
     Proof, RestoreUpdate, SecretKind, SnapshotRequestState, hash_secret, new_secret,
 };
-use support::*;
 
 const AT: OpTime = OpTime { ts: Ts { t: 77, i: 3 }, term: 2 };
 

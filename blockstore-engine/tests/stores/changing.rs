@@ -2,8 +2,8 @@
 
 use blockstore_engine::{ErrorClass, PayloadStore, ReadError, WriteError};
 
+use super::{directory, number, packs, small_packs};
 use crate::support::{self, bed_with, tree};
-use crate::{directory, number, packs, small_packs};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_away_is_refused_and_everything_else_works() {

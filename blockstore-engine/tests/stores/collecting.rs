@@ -5,8 +5,8 @@ use std::sync::Arc;
 use blockstore_engine::{MoveRequest, PayloadStore, Root};
 use tokio_util::sync::CancellationToken;
 
+use super::{directory, number, packs, small_packs, sweep, to_packs};
 use crate::support::*;
-use crate::{directory, number, packs, small_packs, sweep, to_packs};
 
 async fn change(bed: &Bed, random: &mut Random, parent: Option<&Root>) -> Root {
     let mut big = std::fs::read(bed.source().join("big")).unwrap();

@@ -6,9 +6,9 @@ use blockstore_engine::{
 use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
 
-use crate::s3::S3Server;
+use super::s3::S3Server;
+use super::{assert_archived, directory, number, packs, to_packs};
 use crate::support::*;
-use crate::{assert_archived, directory, number, packs, to_packs};
 
 async fn write(bed: &Bed, parent: Option<&Root>, key: Option<KeyId>) -> Root {
     let request = WriterRequest { key, ..request("job", parent.map(|root| root.id)) };

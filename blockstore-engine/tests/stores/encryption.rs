@@ -7,8 +7,8 @@ use mongodb::bson::{Binary, Document, doc};
 
 use tokio_util::sync::CancellationToken;
 
+use super::{directory, encrypted_snapshot, packs, to_packs};
 use crate::support::*;
-use crate::{directory, encrypted_snapshot, packs, to_packs};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_contents_of_two_groups_meet_nowhere() {

@@ -6,9 +6,9 @@ use blockstore_engine::{ErrorClass, FrameSource, PackLocation, PayloadAt, Place,
 use mongodb::bson::{Document, doc};
 use tokio_util::sync::CancellationToken;
 
-use crate::s3::{Fault, Proxy, S3Server};
+use super::s3::{Fault, Proxy, S3Server};
+use super::{directory, packs, sweep, to_packs};
 use crate::support::*;
-use crate::{directory, packs, sweep, to_packs};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passing_faults_of_the_service_are_waited_out() {

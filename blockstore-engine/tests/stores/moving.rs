@@ -4,9 +4,9 @@ use blockstore_engine::{EngineOptions, GroupKey, Keyring, MoveReport, MoveReques
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
-use crate::s3::S3Server;
+use super::s3::S3Server;
+use super::{directory, number, packs, small_packs};
 use crate::support::*;
-use crate::{directory, number, packs, small_packs};
 
 type Files = BTreeMap<String, (u32, Vec<u8>)>;
 

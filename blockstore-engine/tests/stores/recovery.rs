@@ -7,9 +7,9 @@ use blockstore_engine::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::s3::S3Server;
+use super::s3::S3Server;
+use super::{assert_archived, directory, encrypted_snapshot, number, packs, small_packs, to_packs};
 use crate::support::*;
-use crate::{assert_archived, directory, encrypted_snapshot, number, packs, small_packs, to_packs};
 
 async fn recover(options: &PackStoreOptions, keys: Keyring) -> (tempfile::TempDir, Recovery) {
     let scratch = tempfile::tempdir().unwrap();

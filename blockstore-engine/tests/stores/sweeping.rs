@@ -6,8 +6,8 @@ use blockstore_engine::{BlockId, FrameSource, LeafWalk, PayloadStore, Root, Swee
 use mongodb::bson::{Document, doc};
 use tokio_util::sync::CancellationToken;
 
+use super::{directory, number, packs, sweep, to_packs};
 use crate::support::*;
-use crate::{directory, number, packs, sweep, to_packs};
 
 /// Every block, node and page of a snapshot.
 async fn ids(bed: &Bed, root: &Root) -> HashSet<BlockId> {

@@ -1,5 +1,4 @@
 //! Offsite copies between two appliances: web services over TLS, a daemon that pulls and pushes, real databases.
-#![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(unreachable_pub, reason = "a test binary")]
 
 mod world;

@@ -1,8 +1,4 @@
 //! Payload stores beside the database: packs in directories and in a real S3 service, encrypted or not, with faults, moves and sweeps.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod changing;
 mod collecting;
@@ -18,13 +14,13 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::support::Bed;
 use blockstore_engine::archive::{Archive, ArchiveFormat};
 use blockstore_engine::{
     EngineOptions, FrameSource, KeyId, PackLocation, PackStoreOptions, PayloadStore, Root, StoreNumber, SweepRequest,
     WriterRequest,
 };
 use futures::TryStreamExt;
-use support::Bed;
 
 fn number(number: u8) -> StoreNumber {
     StoreNumber::new(number).unwrap()
