@@ -46,7 +46,7 @@ impl ApplianceStore {
     /// # Errors
     /// [`StoreError::Key`] for text that is no group's key; the app database's, the cryptographic library's.
     pub async fn import_key(&self, group: &GroupId, text: &str) -> Result<String, StoreError> {
-        let key: GroupKey = text.parse()?;
+        let key = GroupKey::from_file(text)?;
         let id = key.id().to_string();
         if self.inner.metadb.group_key(&id).await?.is_none() {
             let wrapped = wrapping(&self.inner.master_key)?.wrap(&key);

@@ -143,6 +143,26 @@ async fn the_key_opens_everything_and_nothing_opens_without_it() {
     let restored = std::fs::read_to_string(dir.path().join("out/collection.wt")).unwrap();
     assert_eq!(restored, std::fs::read_to_string(files.join("collection.wt")).unwrap());
 
+    // The program itself, with the file that the appliance exports and with what it prints on paper.
+    for (n, text) in [key.to_file("bank"), key.export()].into_iter().enumerate() {
+        let (file, to) = (dir.path().join(format!("key{n}")), dir.path().join(format!("by-program{n}")));
+        std::fs::write(&file, text).unwrap();
+        let recover = |arguments: &[&str]| {
+            let program = holdfast_tests::appliance::program("holdfast").unwrap();
+            let mut command = std::process::Command::new(program);
+            command.args(["--json", "recover"]).args(arguments).arg("--packs").arg(&packs).arg("--key-file").arg(&file);
+            command.output().unwrap()
+        };
+        let listed = recover(&["list", "--check"]);
+        let out = String::from_utf8_lossy(&listed.stdout);
+        assert!(listed.status.success() && out.contains("bank") && out.contains(&snapshot), "{listed:?}");
+        let restored = recover(&["restore", "--snapshot", &snapshot, "--to", to.to_str().unwrap()]);
+        assert!(restored.status.success(), "{restored:?}");
+        let same =
+            std::fs::read(to.join("collection.wt")).unwrap() == std::fs::read(files.join("collection.wt")).unwrap();
+        assert!(same);
+    }
+
     // A plan made with the key, carried out without it.
     let keyless = Source::open(&place, none).await.unwrap();
     let options = RestoreOptions { to: dir.path().join("other"), mongod: None };

@@ -187,7 +187,7 @@ async fn a_group_that_encrypts_is_pulled_with_its_key() {
     let run = puller.run("vault").await;
     assert_eq!(run.copied, 1, "{run:?}");
     assert!(run.error.unwrap().contains("is not at hand"));
-    let exported = source.blockstore.export_key(&mine.key.unwrap()).await.unwrap().export();
+    let exported = source.blockstore.export_key(&mine.key.unwrap()).await.unwrap().to_file("mine");
     let mut order = pull("with-key", &source, &served, &key, json!({ "filter": { "groups": ["mine"] } }));
     order["from"]["groupKeys"] = json!(["HFKEY-NONSENSE"]);
     assert_eq!(puller.web.call(Method::POST, "/offsite/copies", Some(&order)).await.status(), 400);

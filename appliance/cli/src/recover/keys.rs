@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use holdfast_recover::{GroupKey, Keyring};
-use serde_json::Value;
 
 /// Largest key file, in bytes.
 const BYTES_MAX: u64 = 64 << 10;
@@ -22,33 +21,28 @@ fn key(file: &Path) -> anyhow::Result<GroupKey> {
     if std::fs::metadata(file)?.len() > BYTES_MAX {
         bail!("it is too large to be a key");
     }
-    parse(&std::fs::read_to_string(file)?)
-}
-
-/// The export's JSON with a field `key`, or the key's text alone as it is printed.
-fn parse(text: &str) -> anyhow::Result<GroupKey> {
-    let text = text.trim();
-    if !text.starts_with('{') {
-        return Ok(text.parse()?);
-    }
-    let export: Value = serde_json::from_str(text).context("the export does not decode")?;
-    Ok(export["key"].as_str().context("the export has no field key")?.parse()?)
+    Ok(GroupKey::from_file(&std::fs::read_to_string(file)?)?)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
-    fn text_and_json_give_the_same_key() {
+    fn the_file_and_the_printed_text_give_the_same_key() {
         let key = GroupKey::generate();
-        let text = key.export();
-        let json = serde_json::json!({ "format": 1, "group": "g", "key": text }).to_string();
-        for form in [text.clone(), format!("{text}\n"), json] {
-            assert!(parse(&form).ok() == Some(key.clone()));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        for form in [key.to_file("shop"), key.export(), format!("\n{}\n", key.export())] {
+            std::fs::write(&path, form).unwrap();
+            assert!(super::key(&path).ok() == Some(key.clone()));
         }
         for bad in ["", "{}", "HFKEY-1", "{\"key\": 5}"] {
-            assert!(parse(bad).is_err(), "{bad}");
+            std::fs::write(&path, bad).unwrap();
+            assert!(super::key(&path).is_err(), "{bad}");
         }
+        std::fs::write(&path, " ".repeat(70 << 10)).unwrap();
+        assert!(super::key(&path).unwrap_err().to_string().contains("too large"));
     }
 }
