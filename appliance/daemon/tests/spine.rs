@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{World, agent::Agent};
+use crate::support::{self, World, agent::Agent};
 use bson::{Document, doc};
 use holdfast_daemon::collector;
 use holdfast_domain::{BackupState, OpTime, RetentionPolicy, SnapshotSchedule, Ts};

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::support::Bed;
+use crate::support::{self, Bed};
 use blockstore_engine::archive::{Archive, ArchiveFormat};
 use blockstore_engine::{
     EngineOptions, FrameSource, KeyId, PackLocation, PackStoreOptions, PayloadStore, Root, StoreNumber, SweepRequest,
