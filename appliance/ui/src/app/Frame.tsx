@@ -173,12 +173,14 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
               API keys
             </Link>
           ) : null}
-          <Link to="/g/$group/audit" params={params} {...rest}>
-            Audit
-          </Link>
+          {may.audit ? (
+            <Link to="/g/$group/audit" params={params} {...rest}>
+              Audit
+            </Link>
+          ) : null}
         </Section>
       ) : null}
-      {may.system ? (
+      {may.over("daemons:read") ? (
         <Section title="Appliance">
           <Link to="/admin/daemons" {...rest}>
             Daemons
@@ -186,18 +188,24 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
           <Link to="/admin/blockstore" {...rest}>
             Blockstore
           </Link>
-          <Link to="/admin/users" {...rest}>
-            Users
-          </Link>
+          {may.over("users:read") ? (
+            <Link to="/admin/users" {...rest}>
+              Users
+            </Link>
+          ) : null}
           <Link to="/admin/groups" {...rest}>
             Groups
           </Link>
-          <Link to="/admin/settings" {...rest}>
-            Settings
-          </Link>
-          <Link to="/admin/audit" {...rest}>
-            Audit
-          </Link>
+          {may.over("settings:read") ? (
+            <Link to="/admin/settings" {...rest}>
+              Settings
+            </Link>
+          ) : null}
+          {may.over("audit:read") ? (
+            <Link to="/admin/audit" {...rest}>
+              Audit
+            </Link>
+          ) : null}
         </Section>
       ) : null}
       <Section title="You">
