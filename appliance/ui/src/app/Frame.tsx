@@ -18,7 +18,7 @@ import { signOut } from "../api/access";
 import { Waiting } from "../components/Problem";
 import { useGroupEvents, useIsLive } from "./live";
 import { Prove } from "./Prove";
-import { useMay, useSession, useSignedOut } from "./session";
+import { useEnrolment, useMay, useSession, useSignedOut } from "./session";
 import { useZone } from "./zone";
 
 const LAST_GROUP = "holdfast-group";
@@ -238,6 +238,7 @@ export function Frame() {
   const path = useRouterState({ select: (state) => state.location.pathname });
   const navigate = useNavigate();
   useSignedOut();
+  useEnrolment();
   useGroupEvents(group);
   useEffect(() => {
     if (group) localStorage.setItem(LAST_GROUP, group);

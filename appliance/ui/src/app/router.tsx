@@ -70,12 +70,19 @@ const signUp = createRoute({
   component: lazy(() => import("../pages/Invitation"), "SignUpPage"),
 });
 
+/** What works without the second factor that the policy asks for. */
+const OPEN_WITHOUT_FACTOR = /^\/(account|help)(\/|$)/;
+
 const app = createRoute({
   getParentRoute: () => root,
   id: "app",
   beforeLoad: async ({ context, location }) => {
     try {
-      await context.queries.ensureQueryData(sessionQuery);
+      const { totp } = await context.queries.ensureQueryData(sessionQuery);
+      // Until the second factor is set up, everything else would be refused.
+      if (totp.required && !totp.enabled && !OPEN_WITHOUT_FACTOR.test(location.pathname)) {
+        throw redirect({ to: "/account" });
+      }
     } catch (error) {
       if (!(error instanceof Problem) || error.status !== 401) throw error;
       const setup = await context.queries.fetchQuery(setupQuery);

@@ -2,8 +2,8 @@
 import { useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect } from "react";
-import type { Session } from "../api/access";
-import { signedOut } from "../api/client";
+import { roleOptions, type Session } from "../api/access";
+import { enrolment, signedOut } from "../api/client";
 import { sessionQuery } from "../api/queries";
 import { allowed, type Permission } from "./may";
 
@@ -21,8 +21,24 @@ export function useMay(group: string | undefined) {
     agents: here("agents:create"),
     people: here("members:change"),
     audit: here("audit:read"),
+    /** Roles that the person may hand out there: owners all, user admins all but owner. */
+    grants: roleOptions.filter(({ value }) => value !== "owner" || roles.includes("owner")),
     over: (permission: Permission) => allowed(session.globalRoles, permission),
   };
+}
+
+/** Sends to the account page when the server says that a second factor must be set up first: the policy has changed meanwhile. */
+export function useEnrolment(): void {
+  const navigate = useNavigate();
+  const queries = useQueryClient();
+  useEffect(() => {
+    const go = () => {
+      void queries.invalidateQueries({ queryKey: sessionQuery.queryKey });
+      void navigate({ to: "/account" });
+    };
+    enrolment.addEventListener("required", go);
+    return () => enrolment.removeEventListener("required", go);
+  }, [navigate, queries]);
 }
 
 /** Sends to the sign-in page as soon as the server no longer knows this browser; afterwards one comes back here. */
