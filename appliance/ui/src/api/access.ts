@@ -40,6 +40,8 @@ export const lookAtInvitation = (token: string) => data(client.POST("/invitation
 export const acceptInvitation = (body: S["AcceptInvitation"]) => data(client.POST("/invitations/accept", { body }));
 
 export const changeAccount = (body: S["ChangeAccount"]) => client.PUT("/account", { body });
+export const changeAddress = (body: S["ChangeAccount"]) => data(client.PUT("/account", { body }));
+export const confirmEmail = (token: string) => client.POST("/account/email/confirm", { body: { token } });
 export const changePassword = (body: S["ChangePassword"]) => client.POST("/account/password", { body });
 export const listSessions = () => data(client.GET("/account/sessions"));
 export const endSession = (session: string) =>

@@ -196,6 +196,11 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
           <Link to="/admin/groups" {...rest}>
             Groups
           </Link>
+          {may.over("apiKeys:read") ? (
+            <Link to="/admin/keys" {...rest}>
+              API keys
+            </Link>
+          ) : null}
           {may.over("settings:read") ? (
             <Link to="/admin/settings" {...rest}>
               Settings

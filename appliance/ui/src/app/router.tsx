@@ -73,6 +73,12 @@ const signUp = createRoute({
 /** What works without the second factor that the policy asks for. */
 const OPEN_WITHOUT_FACTOR = /^\/(account|help)(\/|$)/;
 
+const confirmEmail = createRoute({
+  getParentRoute: () => root,
+  path: "/confirm-email",
+  component: lazy(() => import("../pages/ConfirmEmail"), "ConfirmEmailPage"),
+});
+
 const app = createRoute({
   getParentRoute: () => root,
   id: "app",
@@ -213,6 +219,11 @@ const users = createRoute({
   path: "/admin/users",
   component: lazy(() => import("../pages/Users"), "UsersPage"),
 });
+const applianceKeys = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/keys",
+  component: lazy(() => import("../pages/ApplianceKeys"), "ApplianceKeysPage"),
+});
 const groups = createRoute({
   getParentRoute: () => app,
   path: "/admin/groups",
@@ -250,6 +261,7 @@ const tree = root.addChildren([
   invitation,
   reset,
   signUp,
+  confirmEmail,
   app.addChildren([
     home,
     group.addChildren([
@@ -270,6 +282,7 @@ const tree = root.addChildren([
     daemons,
     blockstore,
     users,
+    applianceKeys,
     groups,
     settings,
     audit,

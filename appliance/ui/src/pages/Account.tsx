@@ -24,6 +24,7 @@ import { ProblemAlert } from "../components/Problem";
 import { say } from "../components/said";
 import { Time } from "../components/Time";
 import { browserZone } from "../lib/time";
+import { OwnAddress } from "./OwnAddress";
 import { OwnGroups } from "./OwnGroups";
 import { OwnKeys } from "./OwnKeys";
 import { SecondFactor } from "./SecondFactor";
@@ -35,6 +36,7 @@ export function AccountPage() {
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
         <Name />
         <Shown />
+        <OwnAddress />
         <Password />
         <SecondFactor />
       </SimpleGrid>

@@ -192,7 +192,8 @@ export function ResetPage() {
     <Outside title="Set a password">
       {reset.isSuccess ? (
         <Text size="sm">
-          The password is set, and every session with the old one has ended. <Link to="/signin">Sign in</Link>
+          The password is set. Every session with the old one has ended, and your own API keys are revoked: make new
+          ones in your account. <Link to="/signin">Sign in</Link>
         </Text>
       ) : (
         <form

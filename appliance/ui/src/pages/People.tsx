@@ -157,7 +157,10 @@ export function PeoplePage() {
           await renew();
         }}
       >
-        <p>They no longer see the group, from their next request on. Their account stays; they can be invited again.</p>
+        <p>
+          They no longer see the group, from their next request on. Their account stays; they can be invited again. Keys
+          of the group that they made go on working: revoke those under API keys.
+        </p>
       </Confirm>
     </Page>
   );
