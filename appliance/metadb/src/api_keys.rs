@@ -25,6 +25,9 @@ pub struct ApiKey {
     pub role: Role,
     /// The person whose key it is: it may never do more than the person. None: a key of the group or of the appliance.
     pub user: Option<UserId>,
+    /// The account of who made it: what is forbidden to a person for themselves is forbidden to their keys. None: the server itself, or
+    /// an older one.
+    pub maker: Option<UserId>,
     /// Addresses (`10.0.0.0/8`, `::1/128`) that it works from; empty: all.
     pub addresses: Vec<String>,
     /// What the user calls it.
@@ -49,6 +52,8 @@ struct Stored {
     #[serde(default)]
     user: Option<UserId>,
     #[serde(default)]
+    maker: Option<UserId>,
+    #[serde(default)]
     addresses: Vec<String>,
     label: String,
     created: DateTime,
@@ -59,13 +64,13 @@ struct Stored {
 
 impl From<Stored> for ApiKey {
     fn from(stored: Stored) -> Self {
-        let Stored { hash, group, role, access, user, addresses, label, created, expires, revoked } = stored;
+        let Stored { hash, group, role, access, user, maker, addresses, label, created, expires, revoked } = stored;
         let old = match role.as_str() {
             "admin" => Role::Owner,
             "operator" => Role::BackupAdmin,
             _ => Role::ReadOnly,
         };
-        Self { hash, group, role: access.unwrap_or(old), user, addresses, label, created, expires, revoked }
+        Self { hash, group, role: access.unwrap_or(old), user, maker, addresses, label, created, expires, revoked }
     }
 }
 
@@ -77,9 +82,21 @@ impl From<ApiKey> for Stored {
             Role::BackupAdmin => "operator",
             Role::MonitoringAdmin | Role::UserAdmin | Role::ReadOnly => "viewer",
         };
-        let ApiKey { hash, group, role, user, addresses, label, created, expires, revoked } = key;
+        let ApiKey { hash, group, role, user, maker, addresses, label, created, expires, revoked } = key;
         let role_word = old.to_owned();
-        Self { hash, group, role: role_word, access: Some(role), user, addresses, label, created, expires, revoked }
+        Self {
+            hash,
+            group,
+            role: role_word,
+            access: Some(role),
+            user,
+            maker,
+            addresses,
+            label,
+            created,
+            expires,
+            revoked,
+        }
     }
 }
 
@@ -92,6 +109,8 @@ pub struct NewApiKey {
     pub role: Role,
     /// Whose it is; None: nobody's.
     pub user: Option<UserId>,
+    /// The account of who makes it.
+    pub maker: Option<UserId>,
     /// Addresses that it works from; empty: all.
     pub addresses: Vec<String>,
     /// What the user calls it.
@@ -104,7 +123,7 @@ impl NewApiKey {
     /// A key of nobody, for ever, from everywhere.
     #[must_use]
     pub fn new(group: Option<GroupId>, role: Role, label: impl Into<String>) -> Self {
-        Self { group, role, user: None, addresses: Vec::new(), label: label.into(), lifetime: None }
+        Self { group, role, user: None, maker: None, addresses: Vec::new(), label: label.into(), lifetime: None }
     }
 }
 
@@ -139,6 +158,7 @@ impl MetaDb {
             group: new.group,
             role: new.role,
             user: new.user,
+            maker: new.maker,
             addresses: new.addresses,
             label: new.label,
             created: DateTime::now(),
@@ -175,6 +195,17 @@ impl MetaDb {
         let update = doc! { "$set": { "revoked": DateTime::now() } };
         let done = self.of::<ApiKey>("api_keys").update_one(filter, update).await;
         Ok(done.map_err(on("revoke an API key"))?.matched_count > 0)
+    }
+
+    /// Revokes every key of a person. Answers how many.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn revoke_api_keys_of(&self, user: &UserId) -> Result<u64, MetaError> {
+        let filter = doc! { "user": user.clone(), "revoked": null };
+        let update = doc! { "$set": { "revoked": DateTime::now() } };
+        let done = self.of::<ApiKey>("api_keys").update_many(filter, update).await;
+        Ok(done.map_err(on("revoke a person's API keys"))?.modified_count)
     }
 
     /// A person's keys.

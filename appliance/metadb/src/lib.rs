@@ -67,7 +67,7 @@ pub use groups::Group;
 pub use holdfast_domain::Role;
 pub use hosts::Host;
 pub use leases::{Fence, RestoreFence};
-pub use members::{Invitation, JoinRequest, Member};
+pub use members::{Acceptance, Invitation, JoinRequest, Member, NewInvitation};
 pub use offsite_copies::{
     NewOffsiteCopy, OffsiteCopy, OffsiteFence, OffsitePeer, OffsiteProgress, OffsiteRun, offsite_job,
     offsite_secret_context,

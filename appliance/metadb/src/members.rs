@@ -1,7 +1,8 @@
 //! Who belongs to a group, with which roles; invitations and requests to join.
 //!
 //! Invariants: a group that has an owner keeps one: every change that could take the last one writes the group's document in the same
-//! transaction, so that two such changes cannot pass each other. An invitation and a request are used once.
+//! transaction, so that two such changes cannot pass each other. An invitation and a request are used once; an invitation only by the
+//! account whose address it names, and never by who made it.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use mongodb::ClientSession;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Group, MetaDb, MetaError, SecretKind,
+    Group, MetaDb, MetaError, SecretKind, User,
     api_keys::after,
     error::{duplicate, on, to_bson},
     hash_secret, new_secret, normal_email,
@@ -54,10 +55,39 @@ pub struct Invitation {
     pub roles: Vec<Role>,
     /// Who invites.
     pub invited_by: String,
+    /// The account behind who invites: it may not accept. None: nobody's key, or an invitation of an older server.
+    #[serde(default)]
+    pub inviter: Option<UserId>,
     /// When it was made.
     pub created: DateTime,
     /// Until when it can be used.
     pub expires: DateTime,
+}
+
+/// An invitation to make.
+#[derive(Clone, Debug)]
+pub struct NewInvitation<'a> {
+    /// Who is invited.
+    pub email: &'a str,
+    /// Roles that the person will have.
+    pub roles: &'a [Role],
+    /// Who invites, as others see it.
+    pub invited_by: &'a str,
+    /// The account behind who invites.
+    pub inviter: Option<&'a UserId>,
+}
+
+/// What became of an attempt to accept an invitation. Only [`Acceptance::Done`] has changed anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// The person has joined, and the invitation is gone.
+    Done(Invitation),
+    /// It does not hold (any more).
+    Over,
+    /// It names another address.
+    OtherAddress(Invitation),
+    /// The person made it.
+    OwnInvitation,
 }
 
 /// A request to join.
@@ -184,18 +214,17 @@ impl MetaDb {
     pub async fn create_invitation(
         &self,
         group: &GroupId,
-        email: &str,
-        roles: &[Role],
-        invited_by: &str,
+        new: NewInvitation<'_>,
     ) -> Result<(Invitation, String), MetaError> {
         let secret = new_secret(SecretKind::Invitation);
         let invitation = Invitation {
             id: InvitationId::random(),
             hash: hash_secret(&secret),
             group: group.clone(),
-            email: normal_email(email),
-            roles: roles.to_vec(),
-            invited_by: invited_by.to_owned(),
+            email: normal_email(new.email),
+            roles: new.roles.to_vec(),
+            invited_by: new.invited_by.to_owned(),
+            inviter: new.inviter.cloned(),
             created: DateTime::now(),
             expires: after(INVITATION_LIFETIME),
         };
@@ -233,16 +262,29 @@ impl MetaDb {
         Ok(done.map_err(on("revoke an invitation"))?.deleted_count > 0)
     }
 
-    /// Uses an invitation: the person joins with its roles, and it is gone. None: it does not hold (any more).
+    /// Uses an invitation: the person of this account joins with its roles, and it is gone.
     ///
     /// # Errors
-    /// [`MetaError::Database`].
-    pub async fn accept_invitation(&self, secret: &str, user: &UserId) -> Result<Option<Invitation>, MetaError> {
+    /// [`MetaError::Database`], [`MetaError::NotFound`] when the group is gone.
+    pub async fn accept_invitation(&self, secret: &str, user: &User) -> Result<Acceptance, MetaError> {
+        self.accept(secret, user, false).await
+    }
+
+    /// The same with a new account, which is made in the same transaction: without the invitation there is no account.
+    ///
+    /// # Errors
+    /// [`MetaError::Exists`] when the address is taken, [`MetaError::Invalid`], [`MetaError::Database`].
+    pub async fn accept_with_account(&self, secret: &str, user: &User) -> Result<Acceptance, MetaError> {
+        user.check()?;
+        self.accept(secret, user, true).await
+    }
+
+    async fn accept(&self, secret: &str, user: &User, make: bool) -> Result<Acceptance, MetaError> {
         let op = "accept an invitation";
         let mut tries = Tries::default();
         loop {
             let mut session = self.begin(op).await?;
-            let tried = self.accept_in(&mut session, secret, user).await;
+            let tried = self.accept_in(&mut session, secret, user, make).await;
             if let Some(done) = self.settle(op, &mut session, &mut tries, tried).await {
                 return done;
             }
@@ -253,13 +295,34 @@ impl MetaDb {
         &self,
         session: &mut ClientSession,
         secret: &str,
-        user: &UserId,
-    ) -> Result<Option<Invitation>, MetaError> {
+        user: &User,
+        make: bool,
+    ) -> Result<Acceptance, MetaError> {
+        let op = "accept an invitation";
+        let invitations = self.of::<Invitation>("invitations");
         let filter = doc! { "hash": hash_secret(secret), "expires": { "$gt": DateTime::now() } };
-        let taken = self.of::<Invitation>("invitations").find_one_and_delete(filter).session(&mut *session).await;
-        let Some(invitation) = taken.map_err(on("accept an invitation"))? else { return Ok(None) };
-        self.join_in(session, &invitation.group, user, &invitation.roles).await?;
-        Ok(Some(invitation))
+        let found = invitations.find_one(filter).session(&mut *session).await.map_err(on(op))?;
+        let Some(invitation) = found else { return Ok(Acceptance::Over) };
+        if invitation.inviter.as_ref() == Some(&user.id) {
+            return Ok(Acceptance::OwnInvitation);
+        }
+        if invitation.email != user.email {
+            return Ok(Acceptance::OtherAddress(invitation));
+        }
+        let which = doc! { "_id": invitation.id.clone() };
+        let taken = invitations.delete_one(which).session(&mut *session).await.map_err(on(op))?;
+        if taken.deleted_count == 0 {
+            return Ok(Acceptance::Over);
+        }
+        if make {
+            let made = self.of::<User>("users").insert_one(user).session(&mut *session).await;
+            made.map_err(|e| match duplicate(&e) {
+                true => MetaError::Exists { what: "account", id: user.email.clone() },
+                false => on(op)(e),
+            })?;
+        }
+        self.join_in(session, &invitation.group, &user.id, &invitation.roles).await?;
+        Ok(Acceptance::Done(invitation))
     }
 
     /// Asks to join. A second request of the same person replaces the words of the first.

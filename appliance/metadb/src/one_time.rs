@@ -1,4 +1,4 @@
-//! Secrets that are used once: password resets, confirmations of a sign-up, the state of a sign-in elsewhere.
+//! Secrets that are used once: password resets, confirmations of a sign-up or of a new address, the state of a sign-in elsewhere.
 
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub enum OneTimeKind {
     SignUp,
     /// A sign-in elsewhere that is under way.
     SignIn,
+    /// Confirm a new address of an account.
+    EmailChange,
 }
 
 impl OneTimeKind {
@@ -25,6 +27,7 @@ impl OneTimeKind {
             Self::PasswordReset => "passwordReset",
             Self::SignUp => "signUp",
             Self::SignIn => "signIn",
+            Self::EmailChange => "emailChange",
         }
     }
 }
@@ -53,6 +56,16 @@ impl MetaDb {
         let stored = OneTime { hash: hash_secret(&secret), kind, facts, expires: after(lifetime) };
         self.of::<OneTime>("one_time").insert_one(&stored).await.map_err(on("make a one-time secret"))?;
         Ok(secret)
+    }
+
+    /// What a secret stands for, without using it. None: as in [`Self::take_one_time`].
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn look_at_one_time(&self, kind: OneTimeKind, secret: &str) -> Result<Option<Document>, MetaError> {
+        let filter = doc! { "_id": hash_secret(secret), "kind": kind.as_str(), "expires": { "$gt": DateTime::now() } };
+        let found = self.of::<OneTime>("one_time").find_one(filter).await;
+        Ok(found.map_err(on("read a one-time secret"))?.map(|stored| stored.facts))
     }
 
     /// Uses a secret. None: it is unknown, used, over, or for something else.

@@ -1,7 +1,8 @@
 //! Counters behind rate limits and lock-outs, shared by all instances.
 //!
 //! A counter is named by what is counted (hashed: addresses and e-mail addresses are not kept), starts again when its window is over, and is
-//! removed by a TTL index.
+//! removed by a TTL index. Counters of one family (an account, from many addresses) can be forgotten together. Notes lie beside the counters:
+//! that something was seen, for a while.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     MetaDb, MetaError,
+    api_keys::after,
     error::{duplicate, on},
     hash_secret,
 };
@@ -19,6 +21,9 @@ use crate::{
 struct Counter {
     count: i64,
     ends: DateTime,
+    /// Hashed name of the family.
+    #[serde(default)]
+    family: Option<String>,
 }
 
 impl MetaDb {
@@ -27,12 +32,27 @@ impl MetaDb {
     /// # Errors
     /// [`MetaError::Database`].
     pub async fn throttle(&self, name: &str, max: u32, window: Duration) -> Result<Option<u64>, MetaError> {
+        self.throttle_of(None, name, max, window).await
+    }
+
+    /// The same for a counter of a family.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn throttle_of(
+        &self,
+        family: Option<&str>,
+        name: &str,
+        max: u32,
+        window: Duration,
+    ) -> Result<Option<u64>, MetaError> {
         let op = "count an attempt";
         let window_millis = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
         let runs = doc! { "$gt": ["$ends", "$$NOW"] };
         let update = vec![doc! { "$set": {
             "count": { "$cond": [runs.clone(), { "$add": ["$count", 1_i64] }, 1_i64] },
             "ends": { "$cond": [runs, "$ends", { "$add": ["$$NOW", window_millis] }] },
+            "family": family.map(hash_secret),
         } }];
         let id = hash_secret(name);
         for last in [false, true] {
@@ -53,6 +73,42 @@ impl MetaDb {
             }
         }
         Err(MetaError::Contention { op })
+    }
+
+    /// Forgets all counters of a family.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn unthrottle_family(&self, family: &str) -> Result<(), MetaError> {
+        let done = self.of::<Counter>("throttles").delete_many(doc! { "family": hash_secret(family) }).await;
+        done.map(|_| ()).map_err(on("forget attempts"))
+    }
+
+    /// Notes that this was seen; the note lasts so long from now.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn note_seen(&self, name: &str, lifetime: Duration) -> Result<(), MetaError> {
+        let set = doc! { "$set": { "count": 0_i64, "ends": after(lifetime) } };
+        let id = hash_secret(name);
+        for last in [false, true] {
+            match self.of::<Counter>("throttles").update_one(doc! { "_id": &id }, set.clone()).upsert(true).await {
+                Ok(_) => return Ok(()),
+                Err(e) if duplicate(&e) && !last => {}
+                Err(e) => return Err(on("note what was seen")(e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// True while a note of [`Self::note_seen`] lasts.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn was_seen(&self, name: &str) -> Result<bool, MetaError> {
+        let filter = doc! { "_id": hash_secret(name), "ends": { "$gt": DateTime::now() } };
+        let found = self.of::<Counter>("throttles").find_one(filter).await;
+        Ok(found.map_err(on("look what was seen"))?.is_some())
     }
 
     /// Forgets a counter: after a success.

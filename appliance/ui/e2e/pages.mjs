@@ -27,6 +27,7 @@ export function pages({ group, rs, deployment, restore, at, snapshot }) {
     ["admin-blockstore", "/admin/blockstore"],
     ["admin-users", "/admin/users"],
     ["admin-groups", "/admin/groups"],
+    ["admin-keys", "/admin/keys"],
     ["admin-settings", "/admin/settings"],
     ["admin-audit", "/admin/audit"],
     ["account", "/account"],

@@ -8,14 +8,29 @@ use utoipa::ToSchema;
 
 use crate::{
     caller::{Own, fault, meta_fault, visible_group},
+    email_changes,
     extract::{JsonOf, PathOf},
     instant::rfc3339_of,
     limits,
+    members::roles_doc,
     passwords::{allowed, hash_password, verify_password},
     problem::{ApiError, Problem},
-    roles::PersonView,
     state::WebState,
 };
+
+/// The account as it is now.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AccountChanged {
+    /// Id.
+    id: String,
+    /// E-mail address.
+    email: String,
+    /// Name.
+    name: String,
+    /// The address that was asked for: it counts once the link that was sent to it is used, within a day.
+    email_pending: Option<String>,
+}
 
 /// What shall change; what is left out stays.
 #[derive(Deserialize, ToSchema)]
@@ -23,7 +38,7 @@ use crate::{
 pub(crate) struct ChangeAccount {
     /// Name.
     name: Option<String>,
-    /// E-mail address; needs the password.
+    /// E-mail address; needs the password, and is confirmed by a link that is sent to it.
     email: Option<String>,
     /// The password, for a new address.
     password: Option<String>,
@@ -59,41 +74,44 @@ pub(crate) struct SessionView {
     agent: String,
 }
 
-/// Changes name or address.
+/// Changes the name; asks for another address, which counts once it is confirmed.
 #[utoipa::path(put, path = "/account", tag = "account", request_body = ChangeAccount, responses(
-    (status = 200, body = PersonView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    (status = 200, body = AccountChanged), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn change_account(
     State(state): State<WebState>,
     own: Own,
     JsonOf(change): JsonOf<ChangeAccount>,
-) -> Result<Json<PersonView>, ApiError> {
+) -> Result<Json<AccountChanged>, ApiError> {
     let old = &own.person.user;
     let mut user: User = old.clone();
     if let Some(name) = &change.name {
         name.trim().clone_into(&mut user.name);
     }
-    if let Some(email) = &change.email {
-        user.email = normal_email(email);
-    }
-    if user.email != old.email {
+    user.check().map_err(meta_fault)?;
+    let pending = change.email.as_deref().map(normal_email).filter(|email| *email != old.email);
+    if let Some(email) = &pending {
+        User::new(email, &user.name, None, Vec::new()).check().map_err(meta_fault)?;
         // The address is where a new password is sent to: it is not changed by whoever finds an open browser.
         prove(&state, &own, change.password.as_deref().unwrap_or_default()).await?;
+        email_changes::ask(&state, &own, email).await?;
     }
-    state.metadb().put_profile(&user).await.map_err(meta_fault)?;
-    let before = doc! { "email": &old.email, "name": &old.name };
-    let after = doc! { "email": &user.email, "name": &user.name };
-    state.audit_change(&own.caller, None, "account changed", &user.email, Some(before), Some(after)).await;
-    Ok(Json(PersonView::from(&user)))
+    if user.name != old.name {
+        state.metadb().put_profile(&user).await.map_err(meta_fault)?;
+        let (before, after) = (doc! { "name": &old.name }, doc! { "name": &user.name });
+        state.audit_change(&own.caller, None, "account changed", &user.email, Some(before), Some(after)).await;
+    }
+    let User { id, email, name, .. } = user;
+    Ok(Json(AccountChanged { id: id.to_string(), email, name, email_pending: pending }))
 }
 
 async fn prove(state: &WebState, own: &Own, password: &str) -> Result<(), ApiError> {
     let user = &own.person.user;
-    limits::sign_in(state, &user.email, own.caller.address()).await?;
+    limits::prove(state, &own.session).await?;
     if !verify_password(password, user.password.as_deref()).await {
         let title = "The sign-in is not right";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "credentials", title, "the password is wrong"));
     }
-    limits::signed_in(state, &user.email, own.caller.address()).await
+    limits::proved(state, &own.session).await
 }
 
 /// Changes the password. Every other session ends.
@@ -166,10 +184,10 @@ pub(crate) async fn leave_group(
     PathOf(text): PathOf<String>,
 ) -> Result<StatusCode, ApiError> {
     let group = visible_group(&state, &own.caller, &text).await?;
-    if !own.person.members.iter().any(|m| m.group == group.id) {
-        return Err(ApiError::not_found(format!("you do not belong to group {text:?}")));
-    }
+    let member = own.person.members.iter().find(|m| m.group == group.id);
+    let member = member.ok_or_else(|| ApiError::not_found(format!("you do not belong to group {text:?}")))?;
     state.metadb().put_member(&group.id, &own.person.user.id, &[]).await.map_err(meta_fault)?;
-    state.audit(&own.caller, Some(&group.id), "group left", &own.person.user.email).await;
+    let (email, before) = (&own.person.user.email, Some(roles_doc(&member.roles)));
+    state.audit_change(&own.caller, Some(&group.id), "group left", email, before, None).await;
     Ok(StatusCode::NO_CONTENT)
 }

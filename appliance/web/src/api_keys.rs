@@ -1,9 +1,13 @@
 //! API keys of a group, of the appliance, of a person: made, listed, revoked. A key is shown once.
+//!
+//! A person's keys end with the person. Those of a group and of the appliance are for programs and outlive their maker, or a backup would
+//! stop when someone leaves; lists say whose maker has left, so that they are revoked on purpose.
 
 use std::{net::IpAddr, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
 use bson::doc;
+use holdfast_domain::{GroupId, UserId};
 use holdfast_metadb::{ApiKey, NewApiKey};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -83,10 +87,17 @@ pub(crate) struct KeyView {
     expires: Option<String>,
     /// It no longer works.
     revoked: bool,
+    /// E-mail address of who made it; null: the server itself, or it is no longer known.
+    made_by: Option<String>,
+    /// Who made it is no longer there: not in the group, without a global role for a key of the appliance, or the account is shut. The key
+    /// goes on working, and whoever wrote it down can use it: revoke it when it is not needed.
+    maker_left: bool,
 }
 
-fn view(facts: ApiKey, key: Option<String>) -> KeyView {
+fn view(facts: ApiKey, key: Option<String>, maker: Option<&Maker>) -> KeyView {
     KeyView {
+        made_by: maker.and_then(|maker| maker.email.clone()),
+        maker_left: maker.is_some_and(|maker| maker.left),
         id: facts.hash,
         key,
         label: facts.label,
@@ -97,6 +108,37 @@ fn view(facts: ApiKey, key: Option<String>) -> KeyView {
         expires: facts.expires.map(rfc3339_of),
         revoked: facts.revoked.is_some(),
     }
+}
+
+/// Who made a key.
+struct Maker {
+    /// None: the account is gone.
+    email: Option<String>,
+    left: bool,
+}
+
+/// Keys of a group, or of the appliance, with who made them.
+async fn views(state: &WebState, group: Option<&GroupId>) -> Result<Vec<KeyView>, ApiError> {
+    let keys = state.metadb().api_keys(group).await.map_err(fault)?;
+    let mut ids: Vec<UserId> = keys.iter().filter_map(|key| key.maker.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let users = state.metadb().users_by_ids(&ids).await.map_err(fault)?;
+    let members = match group {
+        Some(group) => state.metadb().members(group).await.map_err(fault)?,
+        None => Vec::new(),
+    };
+    let maker = |id: &UserId| {
+        let user = users.iter().find(|user| user.id == *id);
+        let member = members.iter().any(|member| member.user == *id);
+        let there = user.is_some_and(|user| user.disabled.is_none() && (member || !user.global_roles.is_empty()));
+        Maker { email: user.map(|user| user.email.clone()), left: !there }
+    };
+    let one = |key: ApiKey| {
+        let maker = key.maker.as_ref().map(maker);
+        view(key, None, maker.as_ref())
+    };
+    Ok(keys.into_iter().map(one).collect())
 }
 
 /// Makes a key that sees this group alone.
@@ -124,7 +166,7 @@ pub(crate) async fn create_global_key(
 async fn create(
     state: &WebState,
     caller: &Caller,
-    group: Option<holdfast_domain::GroupId>,
+    group: Option<GroupId>,
     new: NewKey,
 ) -> Result<(StatusCode, Json<KeyView>), ApiError> {
     // A key is used by whoever made it: it must not be a way to a role that they do not have.
@@ -134,6 +176,7 @@ async fn create(
     let request = NewApiKey {
         addresses: nets(&new.addresses)?,
         lifetime: lifetime(new.days)?,
+        maker: caller.behind().cloned(),
         ..NewApiKey::new(group, new.role.into(), label(&new.label)?)
     };
     make(state, caller, request).await
@@ -144,7 +187,7 @@ async fn make(state: &WebState, caller: &Caller, request: NewApiKey) -> Result<(
     let (facts, key) = state.metadb().create_api_key(request).await.map_err(fault)?;
     let after = doc! { "role": facts.role.as_str(), "addresses": facts.addresses.clone(), "expires": facts.expires };
     state.audit_change(caller, group.as_ref(), "API key created", &facts.label, None, Some(after)).await;
-    Ok((StatusCode::CREATED, Json(view(facts, Some(key)))))
+    Ok((StatusCode::CREATED, Json(view(facts, Some(key), None))))
 }
 
 fn label(text: &str) -> Result<&str, ApiError> {
@@ -195,6 +238,7 @@ pub(crate) async fn create_own_key(
     }
     let request = NewApiKey {
         user: Some(own.person.user.id.clone()),
+        maker: Some(own.person.user.id.clone()),
         addresses: nets(&new.addresses)?,
         lifetime: lifetime(new.days.or(Some(OWN_DAYS)))?,
         ..NewApiKey::new(group, new.role.into(), format!("{}: {}", own.person.user.email, label(&new.label)?))
@@ -207,7 +251,7 @@ pub(crate) async fn create_own_key(
     responses((status = 200, body = [KeyView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_own_keys(State(state): State<WebState>, own: Own) -> Result<Json<Vec<KeyView>>, ApiError> {
     let all = state.metadb().api_keys_of(&own.person.user.id).await.map_err(fault)?;
-    Ok(Json(all.into_iter().map(|key| view(key, None)).collect()))
+    Ok(Json(all.into_iter().map(|key| view(key, None, None)).collect()))
 }
 
 /// Revokes one of the person's keys at once.
@@ -233,8 +277,7 @@ pub(crate) async fn list_group_keys(
     State(state): State<WebState>,
     of: InGroup,
 ) -> Result<Json<Vec<KeyView>>, ApiError> {
-    let all = state.metadb().api_keys(Some(&of.group.id)).await.map_err(fault)?;
-    Ok(Json(all.into_iter().map(|key| view(key, None)).collect()))
+    views(&state, Some(&of.group.id)).await.map(Json)
 }
 
 /// Revokes a key of the group at once.
@@ -247,11 +290,34 @@ pub(crate) async fn revoke_group_key(
     path: PathOf<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let PathOf((_, id)) = path;
-    let all = state.metadb().api_keys(Some(&of.group.id)).await.map_err(fault)?;
-    if !all.iter().any(|key| key.hash == id) {
-        return Err(ApiError::not_found(format!("the group has no API key {id:?}")));
-    }
-    state.metadb().revoke_api_key(&id).await.map_err(fault)?;
-    state.audit(&of.caller, Some(&of.group.id), "API key revoked", &id).await;
+    revoke(&state, &of.caller, Some(&of.group.id), &id).await
+}
+
+/// The keys that see every group. Not those of persons.
+#[utoipa::path(get, path = "/apiKeys", tag = "apiKeys",
+    responses((status = 200, body = [KeyView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list_global_keys(State(state): State<WebState>) -> Result<Json<Vec<KeyView>>, ApiError> {
+    views(&state, None).await.map(Json)
+}
+
+/// Revokes a key that sees every group, at once.
+#[utoipa::path(delete, path = "/apiKeys/{key}", tag = "apiKeys", params(("key" = String, Path, description = "id of the key")),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn revoke_global_key(
+    State(state): State<WebState>,
+    caller: Caller,
+    PathOf(id): PathOf<String>,
+) -> Result<StatusCode, ApiError> {
+    revoke(&state, &caller, None, &id).await
+}
+
+async fn revoke(state: &WebState, caller: &Caller, group: Option<&GroupId>, id: &str) -> Result<StatusCode, ApiError> {
+    let all = state.metadb().api_keys(group).await.map_err(fault)?;
+    let place = if group.is_some() { "the group" } else { "the appliance" };
+    let key = all.iter().find(|key| key.hash == id);
+    let key = key.ok_or_else(|| ApiError::not_found(format!("{place} has no API key {id:?}: list them first")))?;
+    state.metadb().revoke_api_key(id).await.map_err(fault)?;
+    let before = doc! { "role": key.role.as_str(), "addresses": key.addresses.clone(), "expires": key.expires };
+    state.audit_change(caller, group, "API key revoked", &key.label, Some(before), None).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,7 +11,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use holdfast_domain::{Action, Classify, GroupId, Resource, RestoreJobId, Role, may};
+use holdfast_domain::{Action, Classify, GroupId, Resource, RestoreJobId, Role, UserId, may};
 use holdfast_metadb::{ApiKey, BackupJob, Group, Member, MetaError, Session, TotpPolicy, User};
 
 use crate::{
@@ -142,11 +142,20 @@ impl Caller {
         }
     }
 
-    /// The person behind a session or a person's key.
-    pub(crate) fn user(&self) -> Option<&User> {
+    /// The account behind a session or a key: of a key its person, or who made it. What nobody may do for themselves is not done by a key
+    /// either.
+    pub(crate) fn behind(&self) -> Option<&UserId> {
         match &self.0.who {
-            Who::Session { person, .. } => Some(&person.user),
-            Who::Key { owner, .. } => owner.as_ref().map(|person| &person.user),
+            Who::Session { person, .. } => Some(&person.user.id),
+            Who::Key { key, .. } => key.user.as_ref().or(key.maker.as_ref()),
+        }
+    }
+
+    /// The person whose rights count, of a session or of a person's key.
+    fn subject(&self) -> Option<&Person> {
+        match &self.0.who {
+            Who::Session { person, .. } => Some(person),
+            Who::Key { owner, .. } => owner.as_ref(),
         }
     }
 
@@ -275,7 +284,7 @@ async fn permit(state: &WebState, row: &Row, caller: Option<Caller>, parts: &mut
     })?;
     match row.need {
         Need::Public | Need::SignedIn => {}
-        Need::Person => {
+        Need::Person | Need::Enrolled => {
             if caller.person().is_none() {
                 return Err(forbidden("this is about a person's own account: it needs a session, not an API key"));
             }
@@ -299,23 +308,34 @@ async fn permit(state: &WebState, row: &Row, caller: Option<Caller>, parts: &mut
             require(&caller, action, resource, Some(&group))?;
         }
     }
-    let Some((person, session)) = caller.person() else { return Ok(()) };
-    let enrols = row.need == Need::Person;
-    if enrols && !row.again {
-        return Ok(());
+    // What a person needs to set a second factor up, and no more, works without it.
+    if row.need != Need::Person {
+        enrolled(state, &caller).await?;
     }
+    let Some((person, session)) = caller.person().filter(|_| row.again) else { return Ok(()) };
     let policy = state.access_policy().await?;
-    if !enrols && !person.user.has_totp() && person.needs_totp(policy.totp) {
-        let detail = "this appliance asks for a second factor: set one up in your account first";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "totpEnrolmentRequired", "A second factor is needed", detail));
-    }
     let age_millis = bson::DateTime::now().timestamp_millis() - session.verified.timestamp_millis();
-    if row.again && age_millis > i64::from(policy.verified_minutes) * 60_000 {
+    if age_millis > i64::from(policy.verified_minutes) * 60_000 {
         let what = if person.user.has_totp() { "a code of your second factor" } else { "your password" };
         let detail = format!("this needs {what} once more: send it to /sessions/current/verify");
         return Err(ApiError::new(StatusCode::FORBIDDEN, "reauthenticationRequired", "Prove who you are", detail));
     }
     Ok(())
+}
+
+/// Refuses a person without the second factor that the policy asks of them, by session and by their own key.
+async fn enrolled(state: &WebState, caller: &Caller) -> Result<(), ApiError> {
+    let Some(person) = caller.subject().filter(|person| !person.user.has_totp()) else { return Ok(()) };
+    if !person.needs_totp(state.access_policy().await?.totp) {
+        return Ok(());
+    }
+    let detail = match caller.person() {
+        Some(_) => "this appliance asks for a second factor: set one up in your account first",
+        None => {
+            "this appliance asks the person of this key for a second factor: the key works again once they set one up"
+        }
+    };
+    Err(ApiError::new(StatusCode::FORBIDDEN, "totpEnrolmentRequired", "A second factor is needed", detail))
 }
 
 fn require(caller: &Caller, action: Action, resource: Resource, group: Option<&Group>) -> Result<(), ApiError> {
@@ -362,7 +382,10 @@ pub(crate) async fn still_may(
     group: &GroupId,
 ) -> bool {
     match identify(state, headers, caller.address()).await {
-        Ok(Some(now)) => now.may(action, resource, Some(group)),
+        Ok(Some(now)) => {
+            let factor = enrolled(state, &now).await;
+            now.may(action, resource, Some(group)) && factor.err().is_none_or(|error| error.status().is_server_error())
+        }
         Ok(None) => false,
         Err(error) => error.status().is_server_error(),
     }

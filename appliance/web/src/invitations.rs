@@ -1,6 +1,10 @@
 //! Invitations into a group: made, taken back, looked at and accepted by whoever has the secret.
 //!
-//! The link's secret stands in its fragment: browsers send that to no server, and no log holds it.
+//! The link's secret stands in its fragment: browsers send that to no server, and no log holds it. With a mail server it goes to the invited
+//! address alone, so that having it proves the mailbox; without one it is shown to who invites, who hands it over.
+//!
+//! Invariants: an invitation is accepted by the account whose address it names, or by making that account, and never by who made it: it is no
+//! way to a role of one's own.
 
 use axum::{
     Json,
@@ -9,7 +13,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use holdfast_domain::InvitationId;
-use holdfast_metadb::{Invitation, SignUp, User};
+use holdfast_metadb::{Acceptance, Invitation, NewInvitation as Inviting, SignUp, User};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -53,9 +57,9 @@ pub(crate) struct InvitationView {
     created: String,
     /// Until when it can be used, RFC 3339.
     expires: String,
-    /// The link for the person; only in the answer that made it.
+    /// The link for the person; only in the answer that made it, and only when no mail server is set.
     link: Option<String>,
-    /// It was sent by mail; false: no mail server is set, hand the link over yourself.
+    /// It was sent by mail, to the invited address alone; false: no mail server is set, hand the link over yourself.
     mailed: bool,
 }
 
@@ -123,14 +127,22 @@ pub(crate) async fn create_invitation(
     check_grant(&of.caller, Some(&of.group.id), &[], &roles)?;
     User::new(&new.email, "invited", None, Vec::new()).check().map_err(meta_fault)?;
     limits::mail(&state, &new.email, of.caller.address()).await?;
-    let made = state.metadb().create_invitation(&of.group.id, &new.email, &roles, of.caller.name()).await;
-    let (invitation, secret) = made.map_err(fault)?;
+    let inviting =
+        Inviting { email: &new.email, roles: &roles, invited_by: of.caller.name(), inviter: of.caller.behind() };
+    let (invitation, secret) = state.metadb().create_invitation(&of.group.id, inviting).await.map_err(fault)?;
     let link = format!("{}/invitation#token={secret}", state.web_url().trim_end_matches('/'));
     let message = Message::invitation(&invitation.email, &of.group.name, of.caller.name(), &link);
-    let mailed = mail::post(&state, message).await?;
+    let mailed = match mail::deliver(&state, message).await {
+        Ok(mailed) => mailed,
+        Err(error) => {
+            // Nobody has its secret.
+            state.metadb().revoke_invitation(&of.group.id, &invitation.id).await.map_err(fault)?;
+            return Err(error);
+        }
+    };
     let after = Some(roles_doc(&roles));
     state.audit_change(&of.caller, Some(&of.group.id), "invited", &invitation.email, None, after).await;
-    Ok((StatusCode::CREATED, Json(view(invitation, Some(link), mailed))))
+    Ok((StatusCode::CREATED, Json(view(invitation, Some(link).filter(|_| !mailed), mailed))))
 }
 
 /// The group's open invitations.
@@ -166,6 +178,25 @@ fn over() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "invitationOver", "The invitation is not valid", detail)
 }
 
+/// The invitation that was accepted; else why it was not.
+fn accepted(done: Acceptance) -> Result<Invitation, ApiError> {
+    let title = "The invitation is not for you";
+    let refused = |code, detail| Err(ApiError::new(StatusCode::FORBIDDEN, code, title, detail));
+    match done {
+        Acceptance::Done(invitation) => Ok(invitation),
+        Acceptance::Over => Err(over()),
+        Acceptance::OtherAddress(invitation) => {
+            let detail =
+                format!("it names {}: sign in with the account of that address, then accept", invitation.email);
+            refused("otherAddress", detail)
+        }
+        Acceptance::OwnInvitation => {
+            let detail = "nobody accepts an invitation that they made: ask another owner or user admin for one";
+            refused("ownInvitation", detail.to_owned())
+        }
+    }
+}
+
 /// What an invitation is for.
 #[utoipa::path(post, path = "/invitations/look", tag = "people", request_body = InvitationSecret, security(()), responses(
     (status = 200, body = InvitationFacts), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -188,7 +219,7 @@ pub(crate) async fn look_at_invitation(
     }))
 }
 
-/// Accepts an invitation: as the person who is signed in, or with a new account, whose session begins here.
+/// Accepts an invitation: as the person whom it names, signed in, or by making that account, whose session begins here.
 #[utoipa::path(post, path = "/invitations/accept", tag = "people", request_body = AcceptInvitation, security(()), responses(
     (status = 201, body = sign_in::CurrentSession), (status = 204, description = "the person who is signed in has joined"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -201,8 +232,8 @@ pub(crate) async fn accept_invitation(
 ) -> Result<Response, ApiError> {
     limits::secret(&state, address).await?;
     if let Some((caller, user)) = caller.as_ref().and_then(|c| c.person().map(|(person, _)| (c, &person.user))) {
-        let done = state.metadb().accept_invitation(&accept.token, &user.id).await.map_err(meta_fault)?;
-        let invitation = done.ok_or_else(over)?;
+        let done = state.metadb().accept_invitation(&accept.token, user).await.map_err(meta_fault)?;
+        let invitation = accepted(done)?;
         state.audit(caller, Some(&invitation.group), "invitation accepted", &user.email).await;
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -224,8 +255,6 @@ pub(crate) async fn accept_invitation(
     let mut user = User::new(&invitation.email, &name, None, Vec::new());
     user.check().map_err(meta_fault)?;
     user.password = Some(hash_password(&password).await.map_err(crate::hash_fault)?);
-    state.metadb().create_user(&user).await.map_err(meta_fault)?;
-    let done = state.metadb().accept_invitation(&accept.token, &user.id).await.map_err(meta_fault)?;
-    done.ok_or_else(over)?;
+    accepted(state.metadb().accept_with_account(&accept.token, &user).await.map_err(meta_fault)?)?;
     sign_in::begin(&state, &user, address, &headers, "invitation accepted").await
 }

@@ -28,6 +28,7 @@ mod cookie;
 mod cut;
 mod daemons;
 mod deployments;
+mod email_changes;
 mod events;
 mod extract;
 mod group_keys;
@@ -77,6 +78,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use limits::sign_in_family;
 pub use passwords::{HashError, check_password, hash_password};
 pub use problem::{ApiError, Problem};
 pub use rows::{Need, ROWS, Row};
@@ -123,6 +125,7 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(sign_in::show_session, sign_in::sign_out))
         .routes(routes!(sign_in::verify_again))
         .routes(routes!(account::change_account))
+        .routes(routes!(email_changes::confirm_email))
         .routes(routes!(account::change_password))
         .routes(routes!(account::list_sessions, account::end_other_sessions))
         .routes(routes!(account::end_session))
@@ -154,7 +157,8 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(mail::show_mail, mail::set_mail))
         .routes(routes!(mail::test_mail))
         .routes(routes!(groups::create_group, groups::list_groups))
-        .routes(routes!(api_keys::create_global_key))
+        .routes(routes!(api_keys::create_global_key, api_keys::list_global_keys))
+        .routes(routes!(api_keys::revoke_global_key))
         .routes(routes!(api_keys::create_group_key, api_keys::list_group_keys))
         .routes(routes!(api_keys::revoke_group_key))
         .routes(routes!(agents::create_enroll_token))

@@ -127,6 +127,37 @@ impl Message {
         Self::new(to, subject, body)
     }
 
+    pub(crate) fn confirm_email(to: &str, from: &str, link: &str) -> Self {
+        let body = format!(
+            "The account {from} on Holdfast asks to go by this address.\n\nConfirm it here within a day:\n{link}\n\n\
+             If it was not you, do nothing: the account stays as it is.\n"
+        );
+        Self::new(to, "Your new address on Holdfast".into(), body)
+    }
+
+    pub(crate) fn email_taken(to: &str, from: &str) -> Self {
+        let body = format!(
+            "The account {from} on Holdfast asks to go by this address, which has an account already: nothing was changed.\n"
+        );
+        Self::new(to, "Your address on Holdfast".into(), body)
+    }
+
+    pub(crate) fn email_asked(old: &str, new: &str) -> Self {
+        let body = format!(
+            "Someone, hopefully you, asked that your account on Holdfast goes by {new} instead of this address. It does once \
+             that address is confirmed.\n\nIf it was not you, sign in, change your password and end your other sessions.\n"
+        );
+        Self::new(old, "The address of your account on Holdfast".into(), body)
+    }
+
+    pub(crate) fn email_changed(old: &str, new: &str) -> Self {
+        let body = format!(
+            "Your account on Holdfast goes by {new} now. This address is no longer used.\n\nIf it was not you, ask an \
+             administrator of the appliance at once.\n"
+        );
+        Self::new(old, "The address of your account on Holdfast was changed".into(), body)
+    }
+
     pub(crate) fn account(to: &str, link: &str) -> Self {
         let body = format!("An account on Holdfast was made for you.\n\nSet a password here within 7 days:\n{link}\n");
         Self::new(to, "Your account on Holdfast".into(), body)
@@ -233,6 +264,23 @@ pub(crate) async fn post(state: &WebState, message: Message) -> Result<bool, Api
         Ok(())
     });
     Ok(true)
+}
+
+/// Sends a message and waits until the server took it. False: no mail server is set.
+pub(crate) async fn deliver(state: &WebState, message: Message) -> Result<bool, ApiError> {
+    let Some(stored) = stored(state).await? else { return Ok(false) };
+    send(state, &stored, message).await?.map_err(|why| {
+        let detail = format!(
+            "the mail server did not take the mail, and nothing was changed: {why}. Put it right, then try again"
+        );
+        ApiError::refused("mailFailed", detail)
+    })?;
+    Ok(true)
+}
+
+/// True when a mail server is set.
+pub(crate) async fn is_set(state: &WebState) -> Result<bool, ApiError> {
+    Ok(stored(state).await?.is_some())
 }
 
 /// Does something whose duration must not be seen by who asked for it.

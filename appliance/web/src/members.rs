@@ -53,9 +53,9 @@ pub(crate) fn check_grant(
     }
 }
 
-/// Refuses changes of one's own standing, by session or by one's own key.
+/// Refuses changes of one's own standing, by session, by one's own key, or by a key that one made.
 pub(crate) fn not_self(caller: &Caller, user: &UserId) -> Result<(), ApiError> {
-    if caller.user().is_some_and(|own| own.id == *user) {
+    if caller.behind() == Some(user) {
         let detail = "nobody changes their own role: ask another owner or user admin";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "ownRole", "This is your own account", detail));
     }

@@ -50,6 +50,11 @@ pub(crate) struct ConfirmReset {
     password: String,
 }
 
+fn over() -> ApiError {
+    let detail = "the link is not valid: it was used, or its time is over. Ask for a new one";
+    ApiError::new(StatusCode::NOT_FOUND, "linkOver", "The link is not valid", detail)
+}
+
 async fn make_link(state: &WebState, user: &UserId, lifetime: Duration) -> Result<String, ApiError> {
     let facts = doc! { "user": user.clone() };
     let secret = state.metadb().create_one_time(OneTimeKind::PasswordReset, facts, lifetime).await.map_err(fault)?;
@@ -93,7 +98,7 @@ pub(crate) async fn ask_reset(
     Ok((StatusCode::ACCEPTED, Json(ResetAsked { detail })))
 }
 
-/// Sets a new password by the secret of a link. Every session of the account ends.
+/// Sets a new password by the secret of a link. Every session of the account ends, and the person's own API keys are revoked.
 #[utoipa::path(post, path = "/password-resets/confirm", tag = "account", request_body = ConfirmReset, security(()), responses(
     (status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn confirm_reset(
@@ -102,28 +107,32 @@ pub(crate) async fn confirm_reset(
     JsonOf(confirm): JsonOf<ConfirmReset>,
 ) -> Result<StatusCode, ApiError> {
     limits::secret(&state, address).await?;
-    // The policy first: a password that is refused must not use up the link. What is said of the person's own words comes after.
+    // The policy first: a password that is refused must not use up the link.
     let chars_min = state.access_policy().await?.password_chars_min;
-    allowed(&confirm.password, chars_min, &[])?;
-    let phc = hash_password(&confirm.password).await.map_err(crate::hash_fault)?;
-    let facts = state.metadb().take_one_time(OneTimeKind::PasswordReset, &confirm.token).await.map_err(fault)?;
+    let facts = state.metadb().look_at_one_time(OneTimeKind::PasswordReset, &confirm.token).await.map_err(fault)?;
     let user = match facts.and_then(|facts| facts.get_str("user").ok().and_then(|id| id.parse::<UserId>().ok())) {
         Some(id) => state.metadb().user(&id).await.map_err(fault)?.filter(|user: &User| user.disabled.is_none()),
         None => None,
     };
-    let user = user.ok_or_else(|| {
-        let detail = "the link is not valid: it was used, or its time is over. Ask for a new one";
-        ApiError::new(StatusCode::NOT_FOUND, "linkOver", "The link is not valid", detail)
-    })?;
+    let user = user.ok_or_else(over)?;
+    allowed(&confirm.password, chars_min, &[&user.email, &user.name])?;
+    let phc = hash_password(&confirm.password).await.map_err(crate::hash_fault)?;
+    let taken = state.metadb().take_one_time(OneTimeKind::PasswordReset, &confirm.token).await.map_err(fault)?;
+    taken.ok_or_else(over)?;
     state.metadb().put_password(&user.id, &phc).await.map_err(meta_fault)?;
     state.metadb().void_one_time(OneTimeKind::PasswordReset, &user.id).await.map_err(fault)?;
     state.metadb().end_sessions(&user.id, None).await.map_err(fault)?;
+    // Whoever had the old password may have made keys with it.
+    let revoked = state.metadb().revoke_api_keys_of(&user.id).await.map_err(fault)?;
+    // The mailbox is proved: strangers who guess do not hold up the sign-in that follows.
+    limits::signed_in(&state, &user.email, address).await?;
     let entry = AuditEntry {
         who: user.email.clone(),
         kind: "user".into(),
         address: address.to_string(),
         action: "password set by link".into(),
         target: user.email,
+        detail: format!("own API keys revoked: {revoked}"),
         ..AuditEntry::default()
     };
     state.note(entry).await;

@@ -18,6 +18,8 @@ pub enum Need {
     SignedIn,
     /// A session: what a person does with their own account. Keys are refused.
     Person,
+    /// The same, with the second factor that the policy asks for: what gives lasting access.
+    Enrolled,
     /// A role in the group that the path names.
     Group(Action, Resource),
     /// A role in the group of the restore that the path names.
@@ -47,7 +49,7 @@ const fn again(method: &'static str, path: &'static str, need: Need) -> Row {
     Row { method, path, need, again: true }
 }
 
-use Need::{Global, Group, Person, Public, Restore, SignedIn};
+use Need::{Enrolled, Global, Group, Person, Public, Restore, SignedIn};
 use Resource as R;
 
 /// Every route of the API.
@@ -60,6 +62,7 @@ pub const ROWS: &[Row] = &[
     row("POST", "/password-resets/confirm", Public),
     row("POST", "/sign-ups", Public),
     row("POST", "/sign-ups/confirm", Public),
+    row("POST", "/account/email/confirm", Public),
     row("POST", "/invitations/look", Public),
     row("POST", "/invitations/accept", Public),
     // The person's own.
@@ -76,9 +79,9 @@ pub const ROWS: &[Row] = &[
     again("DELETE", "/account/totp", Person),
     again("POST", "/account/totp/recovery-codes", Person),
     row("GET", "/account/apiKeys", Person),
-    again("POST", "/account/apiKeys", Person),
+    again("POST", "/account/apiKeys", Enrolled),
     row("DELETE", "/account/apiKeys/{key}", Person),
-    row("POST", "/joinRequests", Person),
+    row("POST", "/joinRequests", Enrolled),
     row("DELETE", "/account/groups/{group}", Person),
     // Groups and their people.
     row("GET", "/groups", SignedIn),
@@ -153,7 +156,9 @@ pub const ROWS: &[Row] = &[
     row("GET", "/offsite/copies/{copy}/snapshots", Global(Read, R::OffsiteCopies)),
     again("POST", "/offsite/copies/{copy}/restores", Global(Create, R::Restores)),
     // The appliance.
+    row("GET", "/apiKeys", Global(Read, R::ApiKeys)),
     again("POST", "/apiKeys", Global(Create, R::ApiKeys)),
+    row("DELETE", "/apiKeys/{key}", Global(Delete, R::ApiKeys)),
     row("GET", "/daemons", Global(Read, R::Daemons)),
     row("GET", "/users", Global(Read, R::Users)),
     row("POST", "/users", Global(Create, R::Users)),

@@ -200,7 +200,8 @@ pub(crate) async fn change_settings(
         labels: change.labels,
     };
     state.metadb().update_backup_settings(&of.job.id, &new).await.map_err(fault)?;
-    state.audit(&of.caller, Some(&of.group.id), "settings changed", &of.job.rs).await;
-    let job = reread(&state, &of.job).await?;
-    Ok(Json(SettingsView::from(&job)))
+    let (old, now) = (SettingsView::from(&of.job), SettingsView::from(&reread(&state, &of.job).await?));
+    let doc = |view: &SettingsView| bson::serialize_to_document(view).ok();
+    state.audit_change(&of.caller, Some(&of.group.id), "settings changed", &of.job.rs, doc(&old), doc(&now)).await;
+    Ok(Json(now))
 }

@@ -234,7 +234,7 @@ pub(crate) async fn verify_again(
 ) -> Result<Json<CurrentSession>, ApiError> {
     let user = &own.person.user;
     let address = own.caller.address();
-    limits::sign_in(&state, &user.email, address).await?;
+    limits::prove(&state, &own.session).await?;
     let right = if user.has_totp() {
         let code = body.totp.as_deref().ok_or_else(totp::code_needed)?;
         totp::take(&state, user, code).await?
@@ -245,7 +245,7 @@ pub(crate) async fn verify_again(
         refused(&state, &user.email, address, "proof of identity refused").await;
         return Err(if user.has_totp() { totp::wrong_code() } else { wrong() });
     }
-    limits::signed_in(&state, &user.email, address).await?;
+    limits::proved(&state, &own.session).await?;
     state.metadb().session_verified(&own.session.hash).await.map_err(fault)?;
     let session = Session { verified: bson::DateTime::now(), ..own.session };
     current(&state, &own.person, &session).await.map(Json)

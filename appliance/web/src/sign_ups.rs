@@ -102,14 +102,18 @@ pub(crate) async fn confirm_sign_up(
 ) -> Result<Response, ApiError> {
     limits::secret(&state, address).await?;
     let chars_min = check_open(&state).await?;
-    allowed(&confirm.password, chars_min, &[])?;
-    let phc = hash_password(&confirm.password).await.map_err(crate::hash_fault)?;
-    let facts = state.metadb().take_one_time(OneTimeKind::SignUp, &confirm.token).await.map_err(fault)?;
-    let facts = facts.ok_or_else(|| {
+    let over = || {
         let detail = "the link is not valid: it was used, or its time is over. Sign up again";
         ApiError::new(StatusCode::NOT_FOUND, "linkOver", "The link is not valid", detail)
-    })?;
+    };
+    let facts = state.metadb().look_at_one_time(OneTimeKind::SignUp, &confirm.token).await.map_err(fault)?;
+    let facts = facts.ok_or_else(over)?;
     let text = |name: &str| facts.get_str(name).unwrap_or_default();
+    // The policy before the link is used up.
+    allowed(&confirm.password, chars_min, &[text("email"), text("name")])?;
+    let phc = hash_password(&confirm.password).await.map_err(crate::hash_fault)?;
+    let taken = state.metadb().take_one_time(OneTimeKind::SignUp, &confirm.token).await.map_err(fault)?;
+    taken.ok_or_else(over)?;
     let user = User::new(text("email"), text("name"), Some(phc), Vec::new());
     state.metadb().create_user(&user).await.map_err(meta_fault)?;
     sign_in::begin(&state, &user, address, &headers, "signed up").await

@@ -132,12 +132,12 @@ pub(crate) async fn begin_totp(
     if user.has_totp() {
         return Err(ApiError::conflict("totpEnabled", "there is a second factor already: remove it first"));
     }
-    limits::sign_in(&state, &user.email, own.caller.address()).await?;
+    limits::prove(&state, &own.session).await?;
     if user.password.is_some() && !verify_password(&body.password, user.password.as_deref()).await {
         let title = "The sign-in is not right";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "credentials", title, "the password is wrong"));
     }
-    limits::signed_in(&state, &user.email, own.caller.address()).await?;
+    limits::proved(&state, &own.session).await?;
     let secret: [u8; SECRET_BYTES] = rand::random();
     let totp = Totp::new(state.seal_totp(&user.id, &secret)?);
     state.metadb().put_totp(&user.id, Some(&totp), &[]).await.map_err(fault)?;
@@ -155,11 +155,11 @@ pub(crate) async fn confirm_totp(
     JsonOf(body): JsonOf<Code>,
 ) -> Result<Json<RecoveryCodes>, ApiError> {
     let user = &own.person.user;
-    limits::sign_in(&state, &user.email, own.caller.address()).await?;
+    limits::prove(&state, &own.session).await?;
     let begun = user.totp.clone().filter(|totp| !totp.confirmed);
     let mut totp = begun.ok_or_else(|| ApiError::conflict("totpNotBegun", "no second factor is being set up"))?;
     let step = step_of(&state, user, &totp, &body.code)?.ok_or_else(wrong_code)?;
-    limits::signed_in(&state, &user.email, own.caller.address()).await?;
+    limits::proved(&state, &own.session).await?;
     totp.confirmed = true;
     totp.last_step = step;
     let (codes, hashes) = new_recovery();

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use bson::{Document, doc};
 use holdfast_domain::{Role, UserId};
-use holdfast_metadb::User;
+use holdfast_metadb::{MetaError, OneTimeKind, User};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -97,9 +97,9 @@ pub(crate) struct NewUser {
 pub(crate) struct UserMade {
     /// The account.
     user: UserView,
-    /// The link by which the person sets a password; shown once.
-    link: String,
-    /// It was sent by mail; false: no mail server is set, hand the link over yourself.
+    /// The link by which the person sets a password; shown once, and only when no mail server is set.
+    link: Option<String>,
+    /// It was sent by mail, to the person alone; false: no mail server is set, hand the link over yourself.
     mailed: bool,
 }
 
@@ -151,9 +151,25 @@ pub(crate) async fn create_user(
     let roles = roles(&new.global_roles);
     check_grant(&caller, None, &[], &roles)?;
     let user = User::new(&new.email, &new.name, None, roles);
-    state.metadb().create_user(&user).await.map_err(meta_fault)?;
+    user.check().map_err(meta_fault)?;
+    if state.metadb().user_by_email(&user.email).await.map_err(fault)?.is_some() {
+        return Err(meta_fault(MetaError::Exists { what: "account", id: user.email }));
+    }
+    // The mail first: an account whose person cannot get in is made by nobody.
     let link = password_resets::link(&state, &user.id).await?;
-    let mailed = mail::post(&state, Message::account(&user.email, &link)).await?;
+    let made = async {
+        let mailed = mail::deliver(&state, Message::account(&user.email, &link)).await?;
+        state.metadb().create_user(&user).await.map_err(meta_fault)?;
+        Ok::<_, ApiError>(mailed)
+    };
+    let mailed = match made.await {
+        Ok(mailed) => mailed,
+        Err(error) => {
+            state.metadb().void_one_time(OneTimeKind::PasswordReset, &user.id).await.map_err(fault)?;
+            return Err(error);
+        }
+    };
+    let link = Some(link).filter(|_| !mailed);
     state.audit_change(&caller, None, "account made", &user.email, None, Some(facts(&user))).await;
     Ok((StatusCode::CREATED, Json(UserMade { user: (&user).into(), link, mailed })))
 }

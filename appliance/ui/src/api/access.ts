@@ -40,6 +40,8 @@ export const lookAtInvitation = (token: string) => data(client.POST("/invitation
 export const acceptInvitation = (body: S["AcceptInvitation"]) => data(client.POST("/invitations/accept", { body }));
 
 export const changeAccount = (body: S["ChangeAccount"]) => client.PUT("/account", { body });
+export const changeAddress = (body: S["ChangeAccount"]) => data(client.PUT("/account", { body }));
+export const confirmEmail = (token: string) => client.POST("/account/email/confirm", { body: { token } });
 export const changePassword = (body: S["ChangePassword"]) => client.POST("/account/password", { body });
 export const listSessions = () => data(client.GET("/account/sessions"));
 export const endSession = (session: string) =>
@@ -47,7 +49,11 @@ export const endSession = (session: string) =>
 export const endOtherSessions = () => client.DELETE("/account/sessions");
 export const beginTotp = (password: string) => data(client.POST("/account/totp", { body: { password } }));
 export const confirmTotp = (code: string) => data(client.POST("/account/totp/confirm", { body: { code } }));
+export const renewRecovery = () => data(client.POST("/account/totp/recovery-codes"));
 export const removeTotp = () => client.DELETE("/account/totp");
+export const listOwnKeys = () => data(client.GET("/account/apiKeys"));
+export const makeOwnKey = (body: S["NewOwnKey"]) => data(client.POST("/account/apiKeys", { body }));
+export const revokeOwnKey = (key: string) => client.DELETE("/account/apiKeys/{key}", { params: { path: { key } } });
 export const leaveGroup = (group: string) => client.DELETE("/account/groups/{group}", { params: { path: { group } } });
 export const askToJoin = (body: S["NewJoinRequest"]) => client.POST("/joinRequests", { body });
 

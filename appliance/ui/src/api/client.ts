@@ -29,6 +29,9 @@ export class Problem extends Error {
 /** Heard by the session: the server no longer knows this browser. */
 export const signedOut = new EventTarget();
 
+/** Heard by the session: nothing but the account works until a second factor is set up. */
+export const enrolment = new EventTarget();
+
 /** Asks the person to prove again who they are; set by the frame. True: done, the request may be made again. */
 let prove: (() => Promise<boolean>) | null = null;
 export function onReauthentication(ask: (() => Promise<boolean>) | null): void {
@@ -59,6 +62,7 @@ async function send(request: Request): Promise<Response> {
     body = ((await response.json().catch(() => ({}))) as Partial<ProblemBody> | null) ?? {};
   }
   if (body.code === "reauthenticationRequired" && prove && (await prove())) return send(again);
+  if (body.code === "totpEnrolmentRequired") enrolment.dispatchEvent(new Event("required"));
   if (response.status === 401 && !SIGNING_IN.test(new URL(request.url).pathname)) {
     signedOut.dispatchEvent(new Event("signedOut"));
   }

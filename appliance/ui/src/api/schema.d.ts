@@ -8,7 +8,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Changes name or address. */
+        /** Changes the name; asks for another address, which counts once it is confirmed. */
         put: operations["change_account"];
         post?: never;
         delete?: never;
@@ -47,6 +47,23 @@ export interface paths {
         post?: never;
         /** Revokes one of the person's keys at once. */
         delete: operations["revoke_own_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/account/email/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Confirms the new address of an account, by the secret of the mail that was sent there. Links that went to the old address end. */
+        post: operations["confirm_email"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -180,11 +197,29 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** The keys that see every group. Not those of persons. */
+        get: operations["list_global_keys"];
         put?: never;
         /** Makes a key that sees every group. */
         post: operations["create_global_key"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apiKeys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revokes a key that sees every group, at once. */
+        delete: operations["revoke_global_key"];
         options?: never;
         head?: never;
         patch?: never;
@@ -942,7 +977,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Accepts an invitation: as the person who is signed in, or with a new account, whose session begins here. */
+        /** Accepts an invitation: as the person whom it names, signed in, or by making that account, whose session begins here. */
         post: operations["accept_invitation"];
         delete?: never;
         options?: never;
@@ -1166,7 +1201,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sets a new password by the secret of a link. Every session of the account ends. */
+        /** Sets a new password by the secret of a link. Every session of the account ends, and the person's own API keys are revoked. */
         post: operations["confirm_reset"];
         delete?: never;
         options?: never;
@@ -1439,6 +1474,17 @@ export interface components {
              * @description How long a proof of identity counts for restores and deletes, in minutes: 1 to 1,440.
              */
             verifiedMinutes: number;
+        };
+        /** @description The account as it is now. */
+        AccountChanged: {
+            /** @description E-mail address. */
+            email: string;
+            /** @description The address that was asked for: it counts once the link that was sent to it is used, within a day. */
+            emailPending?: string | null;
+            /** @description Id. */
+            id: string;
+            /** @description Name. */
+            name: string;
         };
         /** @description What snapshots need, at the time of the last account. */
         AccountView: {
@@ -1727,7 +1773,7 @@ export interface components {
         };
         /** @description What shall change; what is left out stays. */
         ChangeAccount: {
-            /** @description E-mail address; needs the password. */
+            /** @description E-mail address; needs the password, and is confirmed by a link that is sent to it. */
             email?: string | null;
             /** @description Name. */
             name?: string | null;
@@ -1867,6 +1913,11 @@ export interface components {
         Code: {
             /** @description Six digits. */
             code: string;
+        };
+        /** @description The link's secret. */
+        ConfirmEmail: {
+            /** @description As in the link. */
+            token: string;
         };
         /** @description A new password, by the link. */
         ConfirmReset: {
@@ -2262,9 +2313,9 @@ export interface components {
             id: string;
             /** @description Who invites. */
             invitedBy: string;
-            /** @description The link for the person; only in the answer that made it. */
+            /** @description The link for the person; only in the answer that made it, and only when no mail server is set. */
             link?: string | null;
-            /** @description It was sent by mail; false: no mail server is set, hand the link over yourself. */
+            /** @description It was sent by mail, to the invited address alone; false: no mail server is set, hand the link over yourself. */
             mailed: boolean;
             /** @description Roles that the person will have. */
             roles: components["schemas"]["RoleName"][];
@@ -2301,6 +2352,13 @@ export interface components {
             key?: string | null;
             /** @description What it is for. */
             label: string;
+            /** @description E-mail address of who made it; null: the server itself, or it is no longer known. */
+            madeBy?: string | null;
+            /**
+             * @description Who made it is no longer there: not in the group, without a global role for a key of the appliance, or the account is shut. The key
+             *     goes on working, and whoever wrote it down can use it: revoke it when it is not needed.
+             */
+            makerLeft: boolean;
             /** @description It no longer works. */
             revoked: boolean;
             /** @description What it may do. */
@@ -3245,9 +3303,9 @@ export interface components {
         };
         /** @description A new account. */
         UserMade: {
-            /** @description The link by which the person sets a password; shown once. */
-            link: string;
-            /** @description It was sent by mail; false: no mail server is set, hand the link over yourself. */
+            /** @description The link by which the person sets a password; shown once, and only when no mail server is set. */
+            link?: string | null;
+            /** @description It was sent by mail, to the person alone; false: no mail server is set, hand the link over yourself. */
             mailed: boolean;
             /** @description The account. */
             user: components["schemas"]["UserView"];
@@ -3357,7 +3415,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PersonView"];
+                    "application/json": components["schemas"]["AccountChanged"];
                 };
             };
             default: {
@@ -3439,6 +3497,35 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_email: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmEmail"];
+            };
+        };
         responses: {
             204: {
                 headers: {
@@ -3707,6 +3794,33 @@ export interface operations {
             };
         };
     };
+    list_global_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyView"][];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_global_key: {
         parameters: {
             query?: never;
@@ -3727,6 +3841,34 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["KeyView"];
                 };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_global_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the key */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: {
                 headers: {

@@ -18,7 +18,7 @@ import { signOut } from "../api/access";
 import { Waiting } from "../components/Problem";
 import { useGroupEvents, useIsLive } from "./live";
 import { Prove } from "./Prove";
-import { useMay, useSession, useSignedOut } from "./session";
+import { useEnrolment, useMay, useSession, useSignedOut } from "./session";
 import { useZone } from "./zone";
 
 const LAST_GROUP = "holdfast-group";
@@ -173,12 +173,14 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
               API keys
             </Link>
           ) : null}
-          <Link to="/g/$group/audit" params={params} {...rest}>
-            Audit
-          </Link>
+          {may.audit ? (
+            <Link to="/g/$group/audit" params={params} {...rest}>
+              Audit
+            </Link>
+          ) : null}
         </Section>
       ) : null}
-      {may.system ? (
+      {may.over("daemons:read") ? (
         <Section title="Appliance">
           <Link to="/admin/daemons" {...rest}>
             Daemons
@@ -186,18 +188,29 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
           <Link to="/admin/blockstore" {...rest}>
             Blockstore
           </Link>
-          <Link to="/admin/users" {...rest}>
-            Users
-          </Link>
+          {may.over("users:read") ? (
+            <Link to="/admin/users" {...rest}>
+              Users
+            </Link>
+          ) : null}
           <Link to="/admin/groups" {...rest}>
             Groups
           </Link>
-          <Link to="/admin/settings" {...rest}>
-            Settings
-          </Link>
-          <Link to="/admin/audit" {...rest}>
-            Audit
-          </Link>
+          {may.over("apiKeys:read") ? (
+            <Link to="/admin/keys" {...rest}>
+              API keys
+            </Link>
+          ) : null}
+          {may.over("settings:read") ? (
+            <Link to="/admin/settings" {...rest}>
+              Settings
+            </Link>
+          ) : null}
+          {may.over("audit:read") ? (
+            <Link to="/admin/audit" {...rest}>
+              Audit
+            </Link>
+          ) : null}
         </Section>
       ) : null}
       <Section title="You">
@@ -230,6 +243,7 @@ export function Frame() {
   const path = useRouterState({ select: (state) => state.location.pathname });
   const navigate = useNavigate();
   useSignedOut();
+  useEnrolment();
   useGroupEvents(group);
   useEffect(() => {
     if (group) localStorage.setItem(LAST_GROUP, group);

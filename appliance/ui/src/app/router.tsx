@@ -70,12 +70,25 @@ const signUp = createRoute({
   component: lazy(() => import("../pages/Invitation"), "SignUpPage"),
 });
 
+/** What works without the second factor that the policy asks for. */
+const OPEN_WITHOUT_FACTOR = /^\/(account|help)(\/|$)/;
+
+const confirmEmail = createRoute({
+  getParentRoute: () => root,
+  path: "/confirm-email",
+  component: lazy(() => import("../pages/ConfirmEmail"), "ConfirmEmailPage"),
+});
+
 const app = createRoute({
   getParentRoute: () => root,
   id: "app",
   beforeLoad: async ({ context, location }) => {
     try {
-      await context.queries.ensureQueryData(sessionQuery);
+      const { totp } = await context.queries.ensureQueryData(sessionQuery);
+      // Until the second factor is set up, everything else would be refused.
+      if (totp.required && !totp.enabled && !OPEN_WITHOUT_FACTOR.test(location.pathname)) {
+        throw redirect({ to: "/account" });
+      }
     } catch (error) {
       if (!(error instanceof Problem) || error.status !== 401) throw error;
       const setup = await context.queries.fetchQuery(setupQuery);
@@ -206,6 +219,11 @@ const users = createRoute({
   path: "/admin/users",
   component: lazy(() => import("../pages/Users"), "UsersPage"),
 });
+const applianceKeys = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/keys",
+  component: lazy(() => import("../pages/ApplianceKeys"), "ApplianceKeysPage"),
+});
 const groups = createRoute({
   getParentRoute: () => app,
   path: "/admin/groups",
@@ -243,6 +261,7 @@ const tree = root.addChildren([
   invitation,
   reset,
   signUp,
+  confirmEmail,
   app.addChildren([
     home,
     group.addChildren([
@@ -263,6 +282,7 @@ const tree = root.addChildren([
     daemons,
     blockstore,
     users,
+    applianceKeys,
     groups,
     settings,
     audit,

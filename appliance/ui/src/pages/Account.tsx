@@ -18,15 +18,16 @@ import * as access from "../api/access";
 import { sessionQuery } from "../api/queries";
 import { useSession } from "../app/session";
 import { useZone } from "../app/zone";
-import { CopyLine } from "../components/CopyLine";
 import { DataTable } from "../components/DataTable";
-import { Link } from "../components/Link";
-import { Mark } from "../components/Mark";
 import { Page } from "../components/Page";
 import { ProblemAlert } from "../components/Problem";
 import { say } from "../components/said";
 import { Time } from "../components/Time";
 import { browserZone } from "../lib/time";
+import { OwnAddress } from "./OwnAddress";
+import { OwnGroups } from "./OwnGroups";
+import { OwnKeys } from "./OwnKeys";
+import { SecondFactor } from "./SecondFactor";
 
 export function AccountPage() {
   const session = useSession();
@@ -35,26 +36,13 @@ export function AccountPage() {
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
         <Name />
         <Shown />
+        <OwnAddress />
         <Password />
         <SecondFactor />
       </SimpleGrid>
       <Sessions />
-      <section>
-        <Title order={2} mb="xs">
-          Groups
-        </Title>
-        <Stack gap={4}>
-          {session.groups.map((g) => (
-            <Text size="sm" key={g.id}>
-              <Link to="/g/$group" params={{ group: g.name }}>
-                {g.name}
-              </Link>
-              : {g.roles.map(access.roleLabel).join(", ").toLowerCase()}
-            </Text>
-          ))}
-          {session.groups.length === 0 ? <Text size="sm">None yet.</Text> : null}
-        </Stack>
-      </section>
+      <OwnKeys />
+      <OwnGroups />
     </Page>
   );
 }
@@ -181,92 +169,6 @@ function Password() {
           </Group>
         </Stack>
       </form>
-    </section>
-  );
-}
-
-function SecondFactor() {
-  const session = useSession();
-  const queries = useQueryClient();
-  const [password, setPassword] = useState("");
-  const [code, setCode] = useState("");
-  const renew = () => queries.invalidateQueries({ queryKey: sessionQuery.queryKey });
-  const begin = useMutation({ mutationFn: () => access.beginTotp(password) });
-  const confirm = useMutation({ mutationFn: () => access.confirmTotp(code), onSuccess: renew });
-  const remove = useMutation({ mutationFn: access.removeTotp, onSuccess: renew });
-  const { enabled, required, recoveryCodes } = session.totp;
-  return (
-    <section className="hf-panel">
-      <Title order={2} mb="sm">
-        Second factor
-      </Title>
-      <Stack gap="sm">
-        {confirm.data ? (
-          <>
-            <Text size="sm">Recovery codes, shown this once. Each works one time when the phone is not there.</Text>
-            <CopyLine text={confirm.data.recoveryCodes.join("\n")} label="Recovery codes" />
-          </>
-        ) : enabled ? (
-          <>
-            <Mark tone="ring">On, {recoveryCodes} recovery codes left</Mark>
-            <ProblemAlert error={remove.error} />
-            <Group>
-              <Button variant="default" loading={remove.isPending} onClick={() => remove.mutate()}>
-                Take it away
-              </Button>
-            </Group>
-          </>
-        ) : begin.data ? (
-          <form
-            onSubmit={(event) => {
-              event.preventDefault();
-              confirm.mutate();
-            }}
-          >
-            <Stack gap="sm">
-              <Text size="sm">Enter this key in the app on your phone, then the code that it shows:</Text>
-              <CopyLine text={begin.data.secret} label="Key for the app" />
-              <TextInput
-                label="Code"
-                autoComplete="one-time-code"
-                value={code}
-                onChange={(e) => setCode(e.currentTarget.value)}
-              />
-              <ProblemAlert error={confirm.error} />
-              <Group>
-                <Button type="submit" loading={confirm.isPending} disabled={!code}>
-                  Turn it on
-                </Button>
-              </Group>
-            </Stack>
-          </form>
-        ) : (
-          <form
-            onSubmit={(event) => {
-              event.preventDefault();
-              begin.mutate();
-            }}
-          >
-            <Stack gap="sm">
-              <Text size="sm">
-                {required ? "The policy asks for one: set it up now." : "A code from a phone beside the password."}
-              </Text>
-              <PasswordInput
-                label="Your password"
-                autoComplete="current-password"
-                value={password}
-                onChange={(e) => setPassword(e.currentTarget.value)}
-              />
-              <ProblemAlert error={begin.error} />
-              <Group>
-                <Button type="submit" variant="default" loading={begin.isPending} disabled={!password}>
-                  Set it up
-                </Button>
-              </Group>
-            </Stack>
-          </form>
-        )}
-      </Stack>
     </section>
   );
 }

@@ -3,7 +3,17 @@ import { Button, PasswordInput, Text, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
-import { acceptInvitation, askSignUp, confirmReset, confirmSignUp, lookAtInvitation, roleLabel } from "../api/access";
+import {
+  acceptInvitation,
+  askSignUp,
+  confirmReset,
+  confirmSignUp,
+  lookAtInvitation,
+  roleLabel,
+  signIn,
+  signOut,
+} from "../api/access";
+import { Problem } from "../api/client";
 import { sessionQuery, setupQuery } from "../api/queries";
 import { Link } from "../components/Link";
 import { Outside } from "../components/Outside";
@@ -29,50 +39,147 @@ export function InvitationPage() {
   const [token] = useState(() => tokenOf(window.location.hash));
   const queries = useQueryClient();
   const navigate = useNavigate();
-  const shortest = useSuspenseQuery(setupQuery).data.passwordCharsMin;
   const facts = useQuery({ queryKey: ["invitation", token], queryFn: () => lookAtInvitation(token), retry: false });
-  const [form, field] = useForm({ name: "", password: "" });
-  const accept = useMutation({
-    mutationFn: () =>
-      acceptInvitation({ token, password: form.password, name: facts.data?.accountExists ? null : form.name }),
-    onSuccess: async () => {
-      queries.removeQueries({ queryKey: sessionQuery.queryKey });
-      await navigate({ to: "/" });
+  const session = useQuery({ ...sessionQuery, retry: false });
+  const leave = useMutation({
+    mutationFn: async () => {
+      await signOut();
+      await queries.resetQueries({ queryKey: sessionQuery.queryKey });
     },
   });
+  const joined = async () => {
+    queries.removeQueries({ queryKey: sessionQuery.queryKey });
+    await navigate({ to: "/" });
+  };
+  const signedIn = session.isError ? undefined : session.data?.user.email;
+  const invited = facts.data;
   return (
     <Outside title="An invitation">
-      {facts.isPending ? <Waiting what="Reading the invitation" /> : null}
+      {facts.isPending || session.isPending ? <Waiting what="Reading the invitation" /> : null}
       <ProblemAlert error={facts.error} />
-      {facts.data ? (
+      {invited && !session.isPending ? (
         <>
           <Text size="sm">
-            {facts.data.invitedBy} invites {facts.data.email} to the group <b>{facts.data.group}</b> as{" "}
-            {facts.data.roles.map(roleLabel).join(", ").toLowerCase()}. It can be accepted until{" "}
-            <Time at={facts.data.expires} />.
+            {invited.invitedBy} invites {invited.email} to the group <b>{invited.group}</b> as{" "}
+            {invited.roles.map(roleLabel).join(", ").toLowerCase()}. It can be accepted until{" "}
+            <Time at={invited.expires} />.
           </Text>
-          <form
-            onSubmit={(event) => {
-              event.preventDefault();
-              accept.mutate();
-            }}
-            style={{ display: "grid", gap: 14 }}
-          >
-            {facts.data.accountExists ? null : <TextInput label="Your name" autoComplete="name" {...field("name")} />}
-            <PasswordInput
-              label={facts.data.accountExists ? "Your password" : "Choose a password"}
-              description={facts.data.accountExists ? undefined : `At least ${shortest} characters`}
-              autoComplete={facts.data.accountExists ? "current-password" : "new-password"}
-              {...field("password")}
-            />
-            <ProblemAlert error={accept.error} />
-            <Button type="submit" loading={accept.isPending}>
-              Join {facts.data.group}
-            </Button>
-          </form>
+          {signedIn && signedIn !== invited.email ? (
+            <>
+              <Text size="sm">
+                You are signed in as {signedIn}: the invitation is not for this account. Sign out to go on as{" "}
+                {invited.email}; nothing is lost.
+              </Text>
+              <ProblemAlert error={leave.error} />
+              <Button loading={leave.isPending} onClick={() => leave.mutate()}>
+                Sign out and go on
+              </Button>
+            </>
+          ) : signedIn ? (
+            <JoinSignedIn token={token} group={invited.group} onJoined={joined} />
+          ) : invited.accountExists ? (
+            <JoinWithAccount token={token} group={invited.group} email={invited.email} onJoined={joined} />
+          ) : (
+            <JoinNew token={token} group={invited.group} onJoined={joined} />
+          )}
         </>
       ) : null}
     </Outside>
+  );
+}
+
+interface Joining {
+  token: string;
+  group: string;
+  onJoined: () => Promise<void>;
+}
+
+/** The account of the invited address is signed in here: one click. */
+function JoinSignedIn({ token, group, onJoined }: Joining) {
+  const accept = useMutation({ mutationFn: () => acceptInvitation({ token }), onSuccess: onJoined });
+  return (
+    <>
+      <ProblemAlert error={accept.error} />
+      <Button loading={accept.isPending} onClick={() => accept.mutate()}>
+        Join {group}
+      </Button>
+    </>
+  );
+}
+
+/** There is an account of the invited address: sign in with it, and join. */
+function JoinWithAccount({ token, group, email, onJoined }: Joining & { email: string }) {
+  const queries = useQueryClient();
+  const [form, field] = useForm({ password: "", totp: "" });
+  const [second, setSecond] = useState(false);
+  const join = useMutation({
+    mutationFn: async () => {
+      const session = await signIn({ email, password: form.password, ...(second ? { totp: form.totp } : {}) });
+      try {
+        await acceptInvitation({ token });
+      } catch (error) {
+        // Signed in all the same: from here it is one click.
+        queries.setQueryData(sessionQuery.queryKey, session);
+        throw error;
+      }
+    },
+    onSuccess: onJoined,
+    onError: (error) => {
+      if (error instanceof Problem && error.code === "totpRequired") setSecond(true);
+    },
+  });
+  const asksSecond = join.error instanceof Problem && join.error.code === "totpRequired";
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        join.mutate();
+      }}
+      style={{ display: "grid", gap: 14 }}
+    >
+      <TextInput label="E-mail" value={email} readOnly autoComplete="username" />
+      <PasswordInput label="Your password" autoComplete="current-password" {...field("password")} />
+      {second ? (
+        <TextInput
+          label="Code of your second factor, or a recovery code"
+          autoComplete="one-time-code"
+          autoFocus
+          {...field("totp")}
+        />
+      ) : null}
+      {asksSecond ? null : <ProblemAlert error={join.error} />}
+      <Button type="submit" loading={join.isPending}>
+        Sign in and join {group}
+      </Button>
+    </form>
+  );
+}
+
+/** There is no account of the invited address yet: make it, and join. */
+function JoinNew({ token, group, onJoined }: Joining) {
+  const shortest = useSuspenseQuery(setupQuery).data.passwordCharsMin;
+  const [form, field] = useForm({ name: "", password: "" });
+  const accept = useMutation({ mutationFn: () => acceptInvitation({ token, ...form }), onSuccess: onJoined });
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        accept.mutate();
+      }}
+      style={{ display: "grid", gap: 14 }}
+    >
+      <TextInput label="Your name" autoComplete="name" {...field("name")} />
+      <PasswordInput
+        label="Choose a password"
+        description={`At least ${shortest} characters`}
+        autoComplete="new-password"
+        {...field("password")}
+      />
+      <ProblemAlert error={accept.error} />
+      <Button type="submit" loading={accept.isPending}>
+        Join {group}
+      </Button>
+    </form>
   );
 }
 
@@ -85,7 +192,8 @@ export function ResetPage() {
     <Outside title="Set a password">
       {reset.isSuccess ? (
         <Text size="sm">
-          The password is set, and every session with the old one has ended. <Link to="/signin">Sign in</Link>
+          The password is set. Every session with the old one has ended, and your own API keys are revoked: make new
+          ones in your account. <Link to="/signin">Sign in</Link>
         </Text>
       ) : (
         <form

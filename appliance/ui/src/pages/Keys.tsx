@@ -1,4 +1,4 @@
-// API keys of the group: for programs and for the command line.
+// API keys of a group, or of the whole appliance: for programs and for the command line.
 import { Button, Group, Modal, NumberInput, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
@@ -7,6 +7,7 @@ import { useMemo, useState } from "react";
 import { roleLabel, roleOptions, type Role } from "../api/access";
 import { client, data } from "../api/client";
 import { keysQuery, type ApiKey } from "../api/queries";
+import type { components } from "../api/schema";
 import { useNow } from "../app/now";
 import { useMay } from "../app/session";
 import { Confirm } from "../components/Confirm";
@@ -29,10 +30,34 @@ export function KeyState({ value }: { value: ApiKey }) {
   );
 }
 
+type NewKey = components["schemas"]["NewKey"];
+
+/** Whose keys, and how they are made and revoked. */
+interface KeysOf {
+  keys: ApiKey[];
+  queryKey: readonly unknown[];
+  lead: string;
+  mayChange: boolean;
+  make: (body: NewKey) => Promise<ApiKey>;
+  revoke: (key: string) => Promise<unknown>;
+}
+
 export function KeysPage() {
   const { group } = useParams({ from: "/app/g/$group/keys" });
-  const keys = useSuspenseQuery(keysQuery(group)).data;
-  const may = useMay(group);
+  const query = keysQuery(group);
+  return (
+    <KeyList
+      keys={useSuspenseQuery(query).data}
+      queryKey={query.queryKey}
+      lead="For programs and the command line; a key sees this group alone"
+      mayChange={useMay(group).people}
+      make={(body) => data(client.POST("/groups/{group}/apiKeys", { params: { path: { group } }, body }))}
+      revoke={(key) => client.DELETE("/groups/{group}/apiKeys/{key}", { params: { path: { group, key } } })}
+    />
+  );
+}
+
+export function KeyList({ keys, queryKey, lead, mayChange, make: send, revoke }: KeysOf) {
   const queries = useQueryClient();
   const [making, setMaking] = useState(false);
   const [revoking, setRevoking] = useState<ApiKey | null>(null);
@@ -54,6 +79,17 @@ export function KeysPage() {
         cell: ({ row: { original } }) => <Time at={original.created} />,
       },
       {
+        id: "maker",
+        header: "Made by",
+        accessorFn: (k) => k.madeBy ?? "",
+        cell: ({ row: { original: k } }) =>
+          k.makerLeft && !k.revoked ? (
+            <Mark tone="amber">{k.madeBy ?? "someone"}, who has left</Mark>
+          ) : (
+            (k.madeBy ?? <span className="hf-dim">the server</span>)
+          ),
+      },
+      {
         id: "expires",
         header: "Until",
         accessorFn: (k) => k.expires ?? "",
@@ -64,7 +100,7 @@ export function KeysPage() {
         header: "",
         enableSorting: false,
         cell: ({ row: { original } }) =>
-          may.people && !original.revoked ? (
+          mayChange && !original.revoked ? (
             <Button
               size="compact-xs"
               variant="default"
@@ -76,15 +112,11 @@ export function KeysPage() {
           ) : null,
       },
     ],
-    [may.people],
+    [mayChange],
   );
-  const make = may.people ? <Button onClick={() => setMaking(true)}>Make a key</Button> : null;
+  const make = mayChange ? <Button onClick={() => setMaking(true)}>Make a key</Button> : null;
   return (
-    <Page
-      title="API keys"
-      lead="For programs and the command line; a key sees this group alone"
-      actions={keys.length ? make : null}
-    >
+    <Page title="API keys" lead={lead} actions={keys.length ? make : null}>
       {keys.length ? (
         <DataTable rows={keys} columns={columns} label="API keys" rowId={(k) => k.id} />
       ) : (
@@ -94,15 +126,15 @@ export function KeysPage() {
           </Text>
         </Empty>
       )}
-      <Make group={group} opened={making} onClose={() => setMaking(false)} />
+      <Make send={send} queryKey={queryKey} opened={making} onClose={() => setMaking(false)} />
       <Confirm
         opened={revoking !== null}
         title={`Revoke the key "${revoking?.label ?? ""}"`}
         button="Revoke"
         onClose={() => setRevoking(null)}
         onConfirm={async () => {
-          await client.DELETE("/groups/{group}/apiKeys/{key}", { params: { path: { group, key: revoking!.id } } });
-          await queries.invalidateQueries({ queryKey: ["group", group, "apiKeys"] });
+          await revoke(revoking!.id);
+          await queries.invalidateQueries({ queryKey });
         }}
       >
         <p>
@@ -114,21 +146,21 @@ export function KeysPage() {
   );
 }
 
-function Make({ group, opened, onClose }: { group: string; opened: boolean; onClose: () => void }) {
+interface MakeProps extends Pick<KeysOf, "queryKey"> {
+  send: KeysOf["make"];
+  opened: boolean;
+  onClose: () => void;
+}
+
+function Make({ send, queryKey, opened, onClose }: MakeProps) {
   const queries = useQueryClient();
   const [label, setLabel] = useState("");
   const [role, setRole] = useState<Role>("readOnly");
   const [days, setDays] = useState<number>(365);
   const [addresses, setAddresses] = useState("");
   const make = useMutation({
-    mutationFn: () =>
-      data(
-        client.POST("/groups/{group}/apiKeys", {
-          params: { path: { group } },
-          body: { label, role, days, addresses: addresses.split(/[\s,]+/).filter(Boolean) },
-        }),
-      ),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["group", group, "apiKeys"] }),
+    mutationFn: () => send({ label, role, days, addresses: addresses.split(/[\s,]+/).filter(Boolean) }),
+    onSuccess: () => queries.invalidateQueries({ queryKey }),
   });
   const close = () => {
     make.reset();

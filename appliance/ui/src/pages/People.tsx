@@ -12,6 +12,7 @@ import { DataTable } from "../components/DataTable";
 import { Page } from "../components/Page";
 import { ProblemAlert } from "../components/Problem";
 import { Time } from "../components/Time";
+import { TakeIn } from "./TakeIn";
 
 export function PeoplePage() {
   const { group } = useParams({ from: "/app/g/$group/people" });
@@ -32,6 +33,7 @@ export function PeoplePage() {
     queryFn: () => access.listJoinRequests(group),
     enabled: may.people,
   });
+  const [taking, setTaking] = useState<access.JoinRequest | null>(null);
   const [inviting, setInviting] = useState(false);
   const [editing, setEditing] = useState<access.Member | null>(null);
   const [removing, setRemoving] = useState<access.Member | null>(null);
@@ -105,8 +107,8 @@ export function PeoplePage() {
                   {r.message ? `: "${r.message}"` : ""}
                 </Text>
                 <Group gap={6}>
-                  <Button size="compact-sm" onClick={() => answer.mutate({ id: r.id, roles: ["readOnly"] })}>
-                    Take in, read only
+                  <Button size="compact-sm" aria-label={`Take in ${r.user.name}`} onClick={() => setTaking(r)}>
+                    Take in…
                   </Button>
                   <Button size="compact-sm" variant="default" onClick={() => answer.mutate({ id: r.id, roles: [] })}>
                     Decline
@@ -142,6 +144,7 @@ export function PeoplePage() {
           </ul>
         </section>
       ) : null}
+      {taking ? <TakeIn key={taking.id} group={group} request={taking} onClose={() => setTaking(null)} /> : null}
       <Invite group={group} opened={inviting} onClose={() => setInviting(false)} />
       {editing ? <Roles key={editing.user.id} group={group} member={editing} onClose={() => setEditing(null)} /> : null}
       <Confirm
@@ -154,7 +157,10 @@ export function PeoplePage() {
           await renew();
         }}
       >
-        <p>They no longer see the group, from their next request on. Their account stays; they can be invited again.</p>
+        <p>
+          They no longer see the group, from their next request on. Their account stays; they can be invited again. Keys
+          of the group that they made go on working: revoke those under API keys.
+        </p>
       </Confirm>
     </Page>
   );
@@ -164,6 +170,7 @@ function Invite({ group, opened, onClose }: { group: string; opened: boolean; on
   const queries = useQueryClient();
   const [email, setEmail] = useState("");
   const [roles, setRoles] = useState<string[]>(["readOnly"]);
+  const { grants } = useMay(group);
   const send = useMutation({
     mutationFn: () => access.invite(group, { email, roles: roles as access.Role[] }),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["group", group, "invitations"] }),
@@ -202,7 +209,7 @@ function Invite({ group, opened, onClose }: { group: string; opened: boolean; on
               onChange={(e) => setEmail(e.currentTarget.value)}
               data-autofocus
             />
-            <MultiSelect label="Roles" data={access.roleOptions} value={roles} onChange={setRoles} />
+            <MultiSelect label="Roles" data={grants} value={roles} onChange={setRoles} />
             <ProblemAlert error={send.error} />
             <Group justify="flex-end">
               <Button variant="default" onClick={close}>

@@ -3,7 +3,7 @@ import { Button, Group, NumberInput, PasswordInput, Select, SimpleGrid, Stack, T
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import * as access from "../api/access";
-import { useSession } from "../app/session";
+import { useMay, useSession } from "../app/session";
 import { Page } from "../components/Page";
 import { say } from "../components/said";
 import { ProblemAlert, Waiting } from "../components/Problem";
@@ -11,11 +11,21 @@ import { ProblemAlert, Waiting } from "../components/Problem";
 export function SettingsPage() {
   const policy = useQuery({ queryKey: ["settings", "access"], queryFn: access.getAccess });
   const mail = useQuery({ queryKey: ["settings", "mail"], queryFn: access.getMail });
+  const mayChange = useMay(undefined).over("settings:change");
   return (
-    <Page title="Settings" lead="Of the whole appliance">
+    <Page
+      title="Settings"
+      lead={mayChange ? "Of the whole appliance" : "Of the whole appliance. Its owners alone change them."}
+    >
       <ProblemAlert error={policy.error ?? mail.error} />
-      {policy.data ? <Policy saved={policy.data} /> : policy.isPending ? <Waiting what="Reading the settings" /> : null}
-      {mail.data ? <Mail saved={mail.data} /> : null}
+      <fieldset disabled={!mayChange} style={{ display: "contents" }}>
+        {policy.data ? (
+          <Policy saved={policy.data} />
+        ) : policy.isPending ? (
+          <Waiting what="Reading the settings" />
+        ) : null}
+        {mail.data ? <Mail saved={mail.data} /> : null}
+      </fieldset>
     </Page>
   );
 }

@@ -105,7 +105,9 @@ function Make({ onClose }: { onClose: () => void }) {
               ? `A mail with a link went to ${make.data.user.email}.`
               : "No mail server is set: send this link yourself. It is shown this once and lets them choose a password."}
           </Text>
-          {make.data.mailed ? null : <CopyLine text={make.data.link} label="Link to choose a password" />}
+          {make.data.link === null || make.data.link === undefined ? null : (
+            <CopyLine text={make.data.link} label="Link to choose a password" />
+          )}
           <Group justify="flex-end">
             <Button onClick={onClose}>Close</Button>
           </Group>

@@ -153,6 +153,36 @@ async fn mails_are_sent_by_a_real_server() {
     assert_eq!(made.status(), StatusCode::CREATED);
     let invited = json!({ "email": "guest@example.org", "roles": ["readOnly"] });
     let path = format!("/groups/{}/invitations", world.group.name);
-    assert_eq!(ok(a.call(Method::POST, &path, Some(&invited)).await).await["mailed"], true);
+    let made = ok(a.call(Method::POST, &path, Some(&invited)).await).await;
+    assert_eq!((&made["mailed"], &made["link"]), (&json!(true), &Value::Null), "the mailbox alone has the secret");
     server.wait_for("guest@example.org", "/invitation#token=").await;
+    let new = json!({ "email": "made@example.org", "name": "Made" });
+    let made = ok(a.call(Method::POST, "/users", Some(&new)).await).await;
+    assert_eq!((&made["mailed"], &made["link"]), (&json!(true), &Value::Null));
+    server.wait_for("made@example.org", "/reset#token=").await;
+    // Another address: confirmed by its mailbox, told to the old one.
+    let change = json!({ "email": "ada.new@example.org", "password": "quite another sentence" });
+    let asked = ok(a.call(Method::PUT, "/account", Some(&change)).await).await;
+    assert_eq!((&asked["email"], &asked["emailPending"]), (&json!(ada.email), &json!("ada.new@example.org")));
+    server.wait_for(&ada.email, "instead of this address").await;
+    let mail = server.wait_for("ada.new@example.org", "/confirm-email#token=").await;
+    let confirm = json!({ "token": token(&mail) });
+    ok(world.browser().call(Method::POST, "/account/email/confirm", Some(&confirm)).await).await;
+    server.wait_for(&ada.email, "is no longer used").await;
+    assert_eq!(a.get("/sessions/current").await["user"]["email"], "ada.new@example.org");
+    // An address that has an account is not told from one that has none.
+    let taken = json!({ "email": "made@example.org", "password": "quite another sentence" });
+    let asked = ok(a.call(Method::PUT, "/account", Some(&taken)).await).await;
+    assert_eq!(asked["emailPending"], "made@example.org");
+    server.wait_for("made@example.org", "has an account already").await;
+    // A mail that is not taken makes neither invitation nor account.
+    ok(a.call(Method::PUT, "/settings/mail", Some(&moved)).await).await;
+    let invited = json!({ "email": "late@example.org", "roles": ["readOnly"] });
+    let failed = a.call(Method::POST, &path, Some(&invited)).await;
+    refused(failed, StatusCode::UNPROCESSABLE_ENTITY, "mailFailed").await;
+    assert!(world.metadb.invitations(&world.group.id).await.unwrap().iter().all(|i| i.email != "late@example.org"));
+    let new = json!({ "email": "late@example.org", "name": "Late" });
+    let failed = a.call(Method::POST, "/users", Some(&new)).await;
+    refused(failed, StatusCode::UNPROCESSABLE_ENTITY, "mailFailed").await;
+    assert!(world.metadb.user_by_email("late@example.org").await.unwrap().is_none());
 }

@@ -6,7 +6,7 @@ use holdfast_web::{Need, ROWS, Row};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{Browser, World};
+use crate::world::{Browser, World, ok, op};
 
 /// Someone who asks.
 struct Asker {
@@ -43,7 +43,7 @@ impl Asker {
             Need::Public => None,
             _ if nobody => Some(StatusCode::UNAUTHORIZED),
             Need::SignedIn => None,
-            Need::Person => self.session.is_none().then_some(StatusCode::FORBIDDEN),
+            Need::Person | Need::Enrolled => self.session.is_none().then_some(StatusCode::FORBIDDEN),
             Need::Global(action, resource) => (!may(&self.global, action, resource)).then_some(StatusCode::FORBIDDEN),
             Need::Group(action, resource) => {
                 let all: Vec<Role> = self.in_group.iter().chain(&self.global).copied().collect();
@@ -123,6 +123,66 @@ async fn every_route_with_every_role_and_with_none() {
                     if !let_through || forbidden || unknown || status == StatusCode::INTERNAL_SERVER_ERROR {
                         wrong.push(format!("{name}: {status} {problem}, and it is allowed"));
                     }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_restore_is_named_by_its_group_alone() {
+    let world = World::new().await;
+    let job = world.job().await;
+    world.open_chain(&job.id, op(100, 1)).await;
+    let root = world.snapshot(&job.id, op(105, 2), 0, 1).await;
+    let new = json!({ "snapshot": root.id.to_string(), "format": "tar" });
+    let made = ok(world.post(&world.backup("/restores"), new).await).await;
+    let mut asked = 0;
+    for asker in askers(&world).await {
+        for row in ROWS {
+            let Need::Restore(action, resource) = row.need else { continue };
+            let all: Vec<Role> = asker.in_group.iter().chain(&asker.global).copied().collect();
+            let nobody = asker.session.is_none() && asker.key.is_none();
+            let expected = match (nobody, all.is_empty(), may(&all, action, resource)) {
+                (true, ..) => StatusCode::UNAUTHORIZED,
+                (_, true, _) => StatusCode::NOT_FOUND,
+                (.., false) => StatusCode::FORBIDDEN,
+                // What changes the restore would change what the next one is asked about.
+                (.., true) if row.method != "GET" => continue,
+                (.., true) => StatusCode::OK,
+            };
+            let path = row.path.replace("{restore}", made["id"].as_str().unwrap());
+            let method: Method = row.method.parse().unwrap();
+            let answer = match &asker.session {
+                Some(browser) => browser.call(method, &path, None).await,
+                None => world.call(asker.key.as_deref(), method, &path, None).await,
+            };
+            assert_eq!(answer.status(), expected, "{} {} {}", asker.name, row.method, row.path);
+            asked += 1;
+        }
+    }
+    assert!(asked > 20);
+}
+
+#[tokio::test]
+async fn a_persons_key_needs_the_roles_of_both() {
+    let world = World::new().await;
+    let mut wrong = Vec::new();
+    for of_person in Role::ALL {
+        let user = world.user(of_person.as_str(), &[]).await;
+        world.metadb.put_member(&world.group.id, &user.id, &[of_person]).await.unwrap();
+        for of_key in Role::ALL {
+            let new = NewApiKey { user: Some(user.id.clone()), ..NewApiKey::new(None, of_key, "k") };
+            let (_, key) = world.metadb.create_api_key(new).await.unwrap();
+            let name = format!("a key of {} of a person of {}", of_key.as_str(), of_person.as_str());
+            let asker = Asker { name, session: None, key: Some(key), in_group: vec![], global: vec![] };
+            for row in ROWS {
+                let Need::Group(action, resource) = row.need else { continue };
+                let allowed = may(&[of_person], action, resource) && may(&[of_key], action, resource);
+                let let_through = asker.ask(&world, row).await.status() != StatusCode::FORBIDDEN;
+                if allowed != let_through {
+                    wrong.push(format!("{} {} {}: {let_through}", asker.name, row.method, row.path));
                 }
             }
         }
