@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use holdfast_ingest::{IngestParts, IngestState};
-use holdfast_metadb::{NewApiKey, Role, Settings};
+use holdfast_metadb::{NewApiKey, Role, Settings, WebSettings};
 use holdfast_service::{Ca, DebugPort, KillPort, LogLevel, Served, metrics::Metrics, serve, shutdown};
 use holdfast_web::{WebParts, WebState};
 use ipnet::IpNet;
@@ -194,7 +194,7 @@ impl Listeners {
                 web_url: web_url.clone(),
                 ingest_url: ingest_url.clone(),
                 trusted_proxies: proxies(&settings.web.trusted_proxies)?,
-                hsts: settings.web.hsts,
+                hsts: hsts(&settings.web),
                 shutdown: token.clone(),
             });
             let tls = settings.web.tls.then_some(leaf);
@@ -226,10 +226,29 @@ impl Listeners {
     }
 }
 
+/// Whether browsers are told to use nothing but HTTPS here: by choice, and never with the certificate of the appliance's own CA. Whoever does not
+/// trust that CA could click on no warning any more, for two years.
+fn hsts(web: &WebSettings) -> bool {
+    if web.hsts && web.tls {
+        tracing::warn!(
+            "web.hsts is not followed: web serves TLS with the certificate of this appliance's own CA, which browsers do not trust. Put a \
+             proxy with a public certificate before it and set web.tls to false"
+        );
+    }
+    web.hsts && !web.tls
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn hsts_is_a_choice_and_not_with_the_own_ca() {
+        let of = |choice: bool, tls: bool| hsts(&WebSettings { hsts: choice, tls, ..WebSettings::default() });
+        assert!(of(true, false), "a proxy serves TLS");
+        assert!(!of(true, true) && !of(false, false) && !of(false, true));
+    }
 
     #[test]
     fn urls() {

@@ -9,9 +9,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use holdfast_domain::Role;
-use holdfast_metadb::{AccessPolicy, AuditEntry, Claim, Claimant, MetaDb, Settings, User};
+use holdfast_metadb::{AccessPolicy, AuditEntry, Claim, Claimant, MetaDb, OneTimeKind, Settings, User};
 use holdfast_service::atomic_write;
-use holdfast_web::{check_password, hash_password, new_code, normal_code};
+use holdfast_web::{check_password, hash_password, new_code, normal_code, sign_in_family};
 use serde::Deserialize;
 
 /// Mode of the code's file.
@@ -135,7 +135,11 @@ pub(crate) async fn reset_administrator(settings: &Settings, email: &str) -> any
     metadb.put_standing(&user.id, &roles, false).await.context("make it a global owner")?;
     metadb.put_totp(&user.id, None, &[]).await.context("remove the second factor")?;
     metadb.end_sessions(&user.id, None).await.context("end its sessions")?;
-    metadb.unthrottle(&format!("signIn/{}", user.email)).await.context("end its lock-out")?;
+    metadb.revoke_api_keys_of(&user.id).await.context("revoke its API keys")?;
+    for kind in [OneTimeKind::PasswordReset, OneTimeKind::EmailChange] {
+        metadb.void_one_time(kind, &user.id).await.context("end its links")?;
+    }
+    metadb.unthrottle_family(&sign_in_family(&user.email)).await.context("end its lock-outs")?;
     note(metadb, "administrator reset", &user.email).await?;
     println!("{} is a global owner. Password, to be changed after signing in: {password}", user.email);
     Ok(())

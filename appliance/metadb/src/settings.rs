@@ -65,7 +65,7 @@ pub struct WebSettings {
     /// Proxies whose `X-Forwarded-For` is believed, as addresses or ranges (`10.0.0.0/8`).
     pub trusted_proxies: Vec<String>,
     /// Tell browsers to use nothing but HTTPS with this host name (HSTS). Only with a certificate that every browser trusts: it cannot be
-    /// taken back for two years.
+    /// taken back for two years. Not followed while web serves TLS itself, with the certificate of the appliance's own CA.
     pub hsts: bool,
 }
 
