@@ -196,10 +196,19 @@ const daemons = createRoute({
   path: "/admin/daemons",
   component: lazy(() => import("../pages/Daemons"), "DaemonsPage"),
 });
+type BlockstoreTab = "numbers" | "work" | "stores" | "verification" | "keys";
 const blockstore = createRoute({
   getParentRoute: () => app,
   path: "/admin/blockstore",
+  validateSearch: (search: Record<string, unknown>): { tab?: BlockstoreTab } => ({
+    tab: (["numbers", "work", "stores", "verification", "keys"] as const).find((tab) => tab === search["tab"]),
+  }),
   component: lazy(() => import("../pages/Blockstore"), "BlockstorePage"),
+});
+const offsite = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/offsite",
+  component: lazy(() => import("../pages/Offsite"), "OffsitePage"),
 });
 const users = createRoute({
   getParentRoute: () => app,
@@ -262,6 +271,7 @@ const tree = root.addChildren([
     ]),
     daemons,
     blockstore,
+    offsite,
     users,
     groups,
     settings,
