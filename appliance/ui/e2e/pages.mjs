@@ -26,6 +26,7 @@ export function pages({ group, rs, deployment, restore, at, snapshot }) {
     ["admin-daemons", "/admin/daemons"],
     ["admin-blockstore", "/admin/blockstore"],
     ["admin-offsite", "/admin/offsite"],
+    ["admin-jobs", "/admin/jobs"],
     ["admin-users", "/admin/users"],
     ["admin-groups", "/admin/groups"],
     ["admin-settings", "/admin/settings"],

@@ -155,6 +155,8 @@ pub const ROWS: &[Row] = &[
     // The appliance.
     again("POST", "/apiKeys", Global(Create, R::ApiKeys)),
     row("GET", "/daemons", Global(Read, R::Daemons)),
+    again("PATCH", "/daemons/{daemon}", Global(Change, R::Daemons)),
+    row("GET", "/jobs", Global(Read, R::Daemons)),
     row("GET", "/users", Global(Read, R::Users)),
     row("POST", "/users", Global(Create, R::Users)),
     row("GET", "/users/{user}", Global(Read, R::Users)),
@@ -162,6 +164,9 @@ pub const ROWS: &[Row] = &[
     row("GET", "/audit", Global(Read, R::Audit)),
     row("GET", "/settings/access", Global(Read, R::Settings)),
     again("PUT", "/settings/access", Global(Change, R::Settings)),
+    row("GET", "/settings/tls", Global(Read, R::Settings)),
+    again("PUT", "/settings/tls", Global(Change, R::Settings)),
+    again("DELETE", "/settings/tls", Global(Change, R::Settings)),
     row("GET", "/settings/mail", Global(Read, R::Settings)),
     again("PUT", "/settings/mail", Global(Change, R::Settings)),
     row("POST", "/settings/mail/test", Global(Change, R::Settings)),

@@ -189,6 +189,9 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
           <Link to="/admin/offsite" {...rest}>
             Offsite copies
           </Link>
+          <Link to="/admin/jobs" search={{}} {...rest}>
+            Jobs
+          </Link>
           <Link to="/admin/users" {...rest}>
             Users
           </Link>

@@ -54,7 +54,7 @@ function WhatIf({ ask, busy }: { ask: (retention: Retention) => void; busy: bool
         ask(form);
       }}
     >
-      <Title order={3} size="h5" mb={4}>
+      <Title order={2} size="h4" mb={4}>
         What would another retention free?
       </Title>
       <Text size="sm" className="hf-dim" mb="xs">

@@ -57,7 +57,7 @@ function Line({ group }: { group: string }) {
           <Button
             size="compact-sm"
             variant="default"
-            aria-label={`Save the key of ${group} as a file`}
+            aria-label={`Save as a file: the key of ${group}`}
             loading={out.isPending}
             onClick={() => out.mutate("file")}
           >
@@ -66,7 +66,7 @@ function Line({ group }: { group: string }) {
           <Button
             size="compact-sm"
             variant="default"
-            aria-label={`Save the key of ${group} as a page to print`}
+            aria-label={`Save as a page to print: the key of ${group}`}
             loading={out.isPending}
             onClick={() => out.mutate("html")}
           >

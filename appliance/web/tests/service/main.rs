@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod administration;
 mod backups;
 mod blockstore;
 mod guards;
@@ -11,4 +12,5 @@ mod people;
 mod restores;
 mod snapshots;
 mod timeline;
+mod tls;
 mod world;
