@@ -197,11 +197,13 @@ impl Listeners {
                 hsts: hsts(&settings.web),
                 shutdown: token.clone(),
             });
-            let tls = settings.web.tls.then_some(leaf);
+            let beside = ca.leaf_beside(&names, state.browser_certificate()).context("certificate of web")?;
+            let tls = settings.web.tls.then_some(beside);
             let served = serve(settings.web.listen, holdfast_web::router(state.clone()), tls, token.clone()).await;
             let served = served.context("listener of web")?;
             web_url = real_url(&web_url, served.addr());
             state.set_web_url(&web_url);
+            tokio::spawn(holdfast_web::watch_browser_certificate(state));
             web = Some(served);
         }
         Ok(Self { web, ingest, web_url, ingest_url })

@@ -4,6 +4,7 @@
 //! - A job of a daemon that is lost for good goes to another: its lease's beat and the daemon's own stood still for
 //!   [`LOST_LEASES`] times a lease's length, by this process's monotonic clock.
 //! - A job whose wanted daemon is another than its own moves: its own daemon does that; when that one is lost, this does.
+//! - A daemon that an operator empties takes no job, and asks for the move of its own jobs, one after the other.
 
 use std::{
     collections::HashMap,
@@ -107,10 +108,49 @@ impl Binder {
                 }
             }
         }
+        if let Some(own) = daemons.iter().find(|daemon| daemon.id == self.ctx.id && daemon.draining)
+            && knows_the_others
+        {
+            self.drain(own, &jobs, &alive).await?;
+        }
         self.ctx.board.update("reconciler", "binder", |v| {
             v.phase = format!("{} jobs, {unbound} unbound, {} daemons, {} lost", jobs.len(), daemons.len(), lost.len());
         });
         Ok(())
+    }
+
+    /// Hands the next head of this daemon over. One at a time: each is rebuilt elsewhere, and reads the blockstore for that.
+    async fn drain(&self, own: &Daemon, jobs: &[BackupJob], alive: &[Daemon]) -> Result<(), MetaError> {
+        let mine: Vec<&BackupJob> =
+            jobs.iter().filter(|job| job.daemon.as_ref() == Some(&own.id) && job.state.runs()).collect();
+        if mine.iter().any(|job| job.wanted_daemon.as_ref().is_some_and(|wanted| *wanted != own.id)) {
+            return Ok(());
+        }
+        let mut candidates = Vec::new();
+        for daemon in alive.iter().filter(|daemon| daemon.id != own.id) {
+            candidates.push(self.candidate(daemon, jobs).await?);
+        }
+        let mut fault = None;
+        // A head that fits nowhere must not hold up those that do.
+        for job in mine {
+            match choose(&self.need(job).await?, &candidates) {
+                Ok(to) => {
+                    if self.ctx.metadb.drain_job(&job.id, &own.id, &to.id).await? {
+                        tracing::info!(job = %job.id, rs = job.rs, to = to.name, "this daemon is emptied: a head moves");
+                    }
+                    fault = None;
+                    break;
+                }
+                Err(why) => fault = Some(format!("{}: {why}", job.rs)),
+            }
+        }
+        if fault == own.drain_fault {
+            return Ok(());
+        }
+        if let Some(why) = &fault {
+            tracing::warn!(why, "a head cannot be moved off this daemon");
+        }
+        self.ctx.metadb.set_drain_fault(&own.id, fault.as_deref()).await
     }
 
     async fn bind(&self, job: &BackupJob, jobs: &[BackupJob], alive: &[Daemon]) -> Result<(), MetaError> {
@@ -119,7 +159,8 @@ impl Binder {
         for daemon in alive.iter().filter(|d| Some(&d.id) != job.daemon.as_ref()) {
             candidates.push(self.candidate(daemon, jobs).await?);
         }
-        let wanted = job.wanted_daemon.as_ref().and_then(|wanted| candidates.iter().find(|c| c.id == *wanted));
+        let wanted =
+            job.wanted_daemon.as_ref().and_then(|wanted| candidates.iter().find(|c| c.id == *wanted && !c.draining));
         let chosen = match wanted.map_or_else(|| choose(&need, &candidates), Ok) {
             Ok(chosen) => chosen,
             Err(why) => return self.say(job, &why).await,
@@ -150,7 +191,7 @@ impl Binder {
         Ok(Candidate {
             id: daemon.id.clone(),
             name: daemon.name.clone(),
-            labels: daemon.labels.clone(),
+            labels: daemon.all_labels(),
             free_bytes: daemon.space.free_bytes,
             promised_bytes,
             jobs: bound.len(),
@@ -160,6 +201,7 @@ impl Binder {
                 .filter_map(|l| l.strip_prefix(RELEASE_LABEL))
                 .map(str::to_owned)
                 .collect(),
+            draining: daemon.draining,
         })
     }
 

@@ -21,6 +21,7 @@ pub mod binaries;
 pub mod binder;
 pub mod blockstore_work;
 pub mod board;
+pub mod busy;
 pub mod clock_guard;
 pub mod collector;
 pub mod context;

@@ -25,6 +25,8 @@ pub struct Candidate {
     pub jobs: usize,
     /// Release lines that it has a mongod for, `6.0`.
     pub release_lines: Vec<String>,
+    /// An operator empties it: it takes no job.
+    pub draining: bool,
 }
 
 /// What a job asks for.
@@ -54,8 +56,14 @@ pub fn choose<'a>(need: &Need, candidates: &'a [Candidate]) -> Result<&'a Candid
     if candidates.is_empty() {
         return Err("no daemon is running: start one".to_owned());
     }
+    let open: Vec<_> = candidates.iter().filter(|c| !c.draining).collect();
+    if open.is_empty() {
+        return Err(
+            "every other daemon that runs is being emptied: start one, or take the drain of one back".to_owned()
+        );
+    }
     let labelled: Vec<_> =
-        candidates.iter().filter(|c| need.labels.iter().all(|label| c.labels.contains(label))).collect();
+        open.into_iter().filter(|c| need.labels.iter().all(|label| c.labels.contains(label))).collect();
     if labelled.is_empty() {
         return Err(format!("no running daemon has the labels {}", need.labels.join(", ")));
     }
@@ -96,7 +104,17 @@ mod tests {
             promised_bytes: 0,
             jobs,
             release_lines: vec!["6.0".into()],
+            draining: false,
         }
+    }
+
+    #[test]
+    fn a_daemon_that_is_emptied_takes_no_job() {
+        let mut all = [daemon("idle", &[], 50 * GB, 0), daemon("busy", &[], 50 * GB, 7)];
+        all[0].draining = true;
+        assert_eq!(choose(&need(&[], GB), &all).unwrap().name, "busy");
+        all[1].draining = true;
+        assert!(choose(&need(&[], GB), &all).unwrap_err().contains("being emptied"));
     }
 
     fn need(labels: &[&str], source_bytes: u64) -> Need {

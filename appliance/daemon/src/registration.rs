@@ -9,7 +9,7 @@ use holdfast_metadb::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{binaries::Binaries, binder::RELEASE_LABEL, chain_of, context::Context, space};
+use crate::{binaries::Binaries, binder::RELEASE_LABEL, busy::Ticks, chain_of, context::Context, space};
 
 /// How often the daemon reports, at most; the leases' length sets it where that is shorter.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
@@ -93,8 +93,12 @@ pub fn beat_every(ctx: &Context) -> Duration {
 /// Reports until cancelled.
 pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
     let every = beat_every(&ctx);
+    let mut ticks = Ticks::now();
     loop {
-        if let Err(error) = beat(&ctx).await {
+        let now = Ticks::now();
+        let busy = now.zip(ticks).and_then(|(now, before)| now.busy_percent_since(before));
+        ticks = now;
+        if let Err(error) = beat(&ctx, busy).await {
             tracing::warn!(error = chain_of(&error), "report this daemon's state");
         }
         if cancel.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
@@ -103,7 +107,7 @@ pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
     }
 }
 
-async fn beat(ctx: &Arc<Context>) -> Result<(), MetaError> {
+async fn beat(ctx: &Arc<Context>, busy_percent: Option<u8>) -> Result<(), MetaError> {
     let (root, max) = (ctx.layout.root().to_owned(), ctx.settings.head_bytes_max);
     let measured = tokio::task::spawn_blocking(move || (space::room(&root, max), space::used(&root))).await;
     let space = match measured {
@@ -134,6 +138,7 @@ async fn beat(ctx: &Arc<Context>) -> Result<(), MetaError> {
         heads: heads.collect(),
         ports: ports(&ctx.settings),
         labels: labels(&ctx.settings, &ctx.binaries),
+        busy_percent,
     };
     ctx.metadb.beat_daemon(&ctx.id, &beat).await
 }

@@ -108,6 +108,9 @@ pub struct BlockstoreRequest {
     /// Raised at every sign of life.
     #[serde(default)]
     pub beat: i64,
+    /// How often a daemon began it: more than once when one died at it.
+    #[serde(default)]
+    pub attempt: i64,
     /// Someone wants it to end.
     #[serde(default)]
     pub cancel: bool,
@@ -156,6 +159,7 @@ impl MetaDb {
             ended_at: None,
             owner: String::new(),
             beat: 0,
+            attempt: 0,
             cancel: false,
             progress: BlockstoreProgress::default(),
             result: None,
@@ -225,7 +229,8 @@ impl MetaDb {
             "_id": &seen.id, "owner": &seen.owner, "beat": seen.beat, "state": to_bson(op, &seen.state)?,
         };
         let taken = doc! {
-            "$set": { "state": "running", "owner": owner, "startedAt": DateTime::now() }, "$inc": { "beat": 1_i64 },
+            "$set": { "state": "running", "owner": owner, "startedAt": DateTime::now() },
+            "$inc": { "beat": 1_i64, "attempt": 1_i64 },
         };
         let requests = self.of(NAME);
         requests.find_one_and_update(filter, taken).return_document(ReturnDocument::After).await.map_err(on(op))

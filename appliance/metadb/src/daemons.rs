@@ -59,9 +59,21 @@ pub struct Daemon {
     pub name: String,
     /// Version.
     pub version: String,
-    /// Labels that jobs can ask for.
+    /// Labels of its own configuration and of its binaries, as it reports them.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// Labels that operators gave it besides; the daemon never writes them.
+    #[serde(default)]
+    pub given_labels: Vec<String>,
+    /// It shall be emptied: it takes no new job, and hands its heads over one after the other.
+    #[serde(default)]
+    pub draining: bool,
+    /// Why a head cannot be handed over, a sentence; said by the daemon while it is emptied.
+    #[serde(default)]
+    pub drain_fault: Option<String>,
+    /// Share of its machine's processors that was busy since the report before, in percent; `None`: not known.
+    #[serde(default)]
+    pub busy_percent: Option<u8>,
     /// Ports in use: kill, debug, heads.
     #[serde(default)]
     pub ports: Vec<u16>,
@@ -81,6 +93,17 @@ pub struct Daemon {
     pub started: DateTime,
     /// When it reported last; shown, never decided on.
     pub last_seen: DateTime,
+}
+
+impl Daemon {
+    /// Every label that jobs can ask for: its own and those that were given to it.
+    #[must_use]
+    pub fn all_labels(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.labels.iter().chain(&self.given_labels).cloned().collect();
+        all.sort();
+        all.dedup();
+        all
+    }
 }
 
 /// A daemon that starts.
@@ -109,9 +132,88 @@ pub struct DaemonBeat {
     pub ports: Vec<u16>,
     /// Labels.
     pub labels: Vec<String>,
+    /// Busy share of the machine's processors, in percent.
+    pub busy_percent: Option<u8>,
+}
+
+/// Labels that operators may give to one daemon, at most.
+const GIVEN_LABELS_MAX: usize = 50;
+/// Longest label, in characters.
+const LABEL_CHARS_MAX: usize = 100;
+
+fn check_labels(labels: &[String]) -> Result<(), MetaError> {
+    let sound = |label: &String| {
+        !label.is_empty()
+            && label.chars().count() <= LABEL_CHARS_MAX
+            && label.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c))
+    };
+    if labels.len() <= GIVEN_LABELS_MAX && labels.iter().all(sound) {
+        return Ok(());
+    }
+    let detail = format!(
+        "at most {GIVEN_LABELS_MAX} labels of 1 to {LABEL_CHARS_MAX} letters, digits, `-`, `_`, `.`, `:`, `/` are allowed"
+    );
+    Err(MetaError::Invalid { what: "a label", detail })
+}
+
+/// What an operator changes of a daemon; None leaves a field as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DaemonChange {
+    /// Whether it shall be emptied.
+    pub draining: Option<bool>,
+    /// Labels besides its own.
+    pub given_labels: Option<Vec<String>>,
 }
 
 impl MetaDb {
+    /// An operator changes a daemon. The daemon as it was before.
+    ///
+    /// # Errors
+    /// [`MetaError::Invalid`] for labels out of bounds, [`MetaError::NotFound`].
+    pub async fn change_daemon(&self, id: &DaemonId, change: &DaemonChange) -> Result<Daemon, MetaError> {
+        let op = "change a daemon";
+        let mut set = bson::Document::new();
+        if let Some(draining) = change.draining {
+            set.insert("draining", draining);
+            set.insert("drainFault", bson::Bson::Null);
+        }
+        if let Some(labels) = &change.given_labels {
+            check_labels(labels)?;
+            let mut labels = labels.clone();
+            labels.sort();
+            labels.dedup();
+            set.insert("givenLabels", labels);
+        }
+        let missing = || MetaError::NotFound { what: "daemon", id: id.to_string() };
+        if set.is_empty() {
+            return self.daemon(id).await?.ok_or_else(missing);
+        }
+        let old = self.of("daemons").find_one_and_update(doc! { "_id": id.clone() }, doc! { "$set": set }).await;
+        old.map_err(on(op))?.ok_or_else(missing)
+    }
+
+    /// A daemon that is emptied says why a head stays; None: nothing holds it up.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn set_drain_fault(&self, id: &DaemonId, fault: Option<&str>) -> Result<(), MetaError> {
+        let filter = doc! { "_id": id.clone(), "draining": true };
+        let update = doc! { "$set": { "drainFault": fault } };
+        let done = self.of::<Daemon>("daemons").update_one(filter, update).await;
+        done.map(|_| ()).map_err(on("say what holds a drain up"))
+    }
+
+    /// A daemon that is emptied asks for a job's move, unless an operator wants something else already. True: asked.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn drain_job(&self, job: &BackupJobId, from: &DaemonId, to: &DaemonId) -> Result<bool, MetaError> {
+        let filter = doc! { "_id": job.clone(), "daemon": from.clone(), "wantedDaemon": bson::Bson::Null };
+        let update = doc! { "$set": { "wantedDaemon": to.clone() } };
+        let done = self.of::<crate::BackupJob>("backup_jobs").update_one(filter, update).await;
+        Ok(done.map_err(on("move a head off a daemon"))?.matched_count == 1)
+    }
+
     /// A daemon starts. The same name gives the same id.
     ///
     /// # Errors
@@ -152,7 +254,8 @@ impl MetaDb {
         let update = doc! {
             "$set": {
                 "space": to_bson(op, &beat.space)?, "fileSystem": to_bson(op, &beat.file_system)?, "heads": to_bson(op, &beat.heads)?,
-                "ports": to_bson(op, &beat.ports)?, "labels": &beat.labels, "lastSeen": DateTime::now(),
+                "ports": to_bson(op, &beat.ports)?, "labels": &beat.labels, "busyPercent": to_bson(op, &beat.busy_percent)?,
+                "lastSeen": DateTime::now(),
             },
             "$inc": { "beat": 1_i64 },
         };

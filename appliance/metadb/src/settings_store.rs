@@ -18,6 +18,15 @@ impl MetaDb {
         }))
     }
 
+    /// Forgets a setting. False: there was none.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn remove_appliance_setting(&self, name: &str) -> Result<bool, MetaError> {
+        let done = self.of::<Document>("settings").delete_one(doc! { "_id": name }).await;
+        done.map(|done| done.deleted_count > 0).map_err(on("forget a setting"))
+    }
+
     /// Sets a setting.
     ///
     /// # Errors

@@ -200,8 +200,14 @@ async fn daemons_settings_and_audit() {
     };
     let space = DaemonSpace { total_bytes: 10, used_bytes: 4, free_bytes: 6 };
     let file_system = Some(DaemonFileSystem { name: "xfs".into(), finds_changes: true, recommendation: "good".into() });
-    let beat =
-        DaemonBeat { space, file_system: file_system.clone(), heads: vec![head], ports: vec![8640], labels: vec![] };
+    let beat = DaemonBeat {
+        space,
+        file_system: file_system.clone(),
+        heads: vec![head],
+        ports: vec![8640],
+        labels: vec![],
+        busy_percent: None,
+    };
     meta.beat_daemon(&daemon.id, &beat).await.unwrap();
     let seen = meta.daemons().await.unwrap().remove(0);
     assert_eq!(seen.file_system, file_system);

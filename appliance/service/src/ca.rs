@@ -27,7 +27,10 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{atomic_write::atomic_write, error_class::ErrorClass, leaf::LeafResolver, tls::provider};
+use crate::{
+    atomic_write::atomic_write, browser_certificate::BrowserCertificateSlot, error_class::ErrorClass,
+    leaf::LeafResolver, tls::provider,
+};
 
 /// The name that agents ask for, whatever the host is called: renaming a host or moving it behind another address never
 /// cuts an agent off.
@@ -172,7 +175,20 @@ impl Ca {
     /// # Errors
     /// A name that cannot be in a certificate.
     pub fn leaf(&self, names: &[String]) -> Result<Arc<ServerConfig>, CaError> {
-        let resolver = LeafResolver::new(self.inner.clone(), names)?;
+        self.leaf_beside(names, BrowserCertificateSlot::default())
+    }
+
+    /// The same, and to who asks for a name of the certificate in `browsers`, that one: it may come, change and go while the
+    /// listener runs.
+    ///
+    /// # Errors
+    /// A name that cannot be in a certificate.
+    pub fn leaf_beside(
+        &self,
+        names: &[String],
+        browsers: BrowserCertificateSlot,
+    ) -> Result<Arc<ServerConfig>, CaError> {
+        let resolver = LeafResolver::new(self.inner.clone(), names, browsers)?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(CaError::Tls)?

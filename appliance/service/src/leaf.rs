@@ -17,6 +17,7 @@ use rustls::{
 };
 
 use crate::{
+    browser_certificate::BrowserCertificateSlot,
     ca::{AGENT_SERVER_NAME, CLOCK_SLACK, CaError, Inner},
     tls::provider,
 };
@@ -29,6 +30,8 @@ pub(crate) struct LeafResolver {
     ca: Arc<Inner>,
     names: Vec<String>,
     current: RwLock<Leaf>,
+    /// Shown instead to who asks for one of its names.
+    browsers: BrowserCertificateSlot,
 }
 
 #[derive(Clone)]
@@ -45,10 +48,10 @@ impl std::fmt::Debug for LeafResolver {
 
 impl LeafResolver {
     /// Makes the first leaf.
-    pub(crate) fn new(ca: Arc<Inner>, names: &[String]) -> Result<Self, CaError> {
+    pub(crate) fn new(ca: Arc<Inner>, names: &[String], browsers: BrowserCertificateSlot) -> Result<Self, CaError> {
         let names = all_names(names);
         let first = make(&ca, &names, SystemTime::now())?;
-        Ok(Self { ca, names, current: RwLock::new(first) })
+        Ok(Self { ca, names, current: RwLock::new(first), browsers })
     }
 
     /// The leaf to show at an instant.
@@ -71,8 +74,9 @@ impl LeafResolver {
 }
 
 impl ResolvesServerCert for LeafResolver {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.at(SystemTime::now()))
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let now = SystemTime::now();
+        Some(self.browsers.shown(hello.server_name(), now).unwrap_or_else(|| self.at(now)))
     }
 }
 
@@ -128,7 +132,7 @@ mod tests {
     fn a_leaf_is_made_anew_when_a_third_of_its_life_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let ca = Ca::load_or_create(dir.path()).unwrap();
-        let resolver = LeafResolver::new(ca.inner_for_tests(), &[]).unwrap();
+        let resolver = LeafResolver::new(ca.inner_for_tests(), &[], BrowserCertificateSlot::default()).unwrap();
         let now = SystemTime::now();
         let first = resolver.at(now);
         assert!(Arc::ptr_eq(&first, &resolver.at(now + LIFE / 2)));

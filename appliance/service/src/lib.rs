@@ -8,6 +8,7 @@
 //! crate of the workspace.
 
 pub mod atomic_write;
+pub mod browser_certificate;
 pub mod ca;
 pub mod config;
 pub mod debug_port;
@@ -22,6 +23,7 @@ pub mod shutdown;
 pub mod tls;
 
 pub use atomic_write::{atomic_write, create_once};
+pub use browser_certificate::{BrowserCertificate, BrowserCertificateError, BrowserCertificateSlot};
 pub use ca::{AGENT_SERVER_NAME, Ca, CaError};
 pub use config::{ConfigError, load_toml};
 pub use debug_port::DebugPort;

@@ -25,6 +25,8 @@ export function pages({ group, rs, deployment, restore, at, snapshot }) {
     ["audit", `${g}/audit`],
     ["admin-daemons", "/admin/daemons"],
     ["admin-blockstore", "/admin/blockstore"],
+    ["admin-offsite", "/admin/offsite"],
+    ["admin-jobs", "/admin/jobs"],
     ["admin-users", "/admin/users"],
     ["admin-groups", "/admin/groups"],
     ["admin-keys", "/admin/keys"],

@@ -317,6 +317,11 @@ pub(crate) async fn move_backup(
         let names: Vec<&str> = daemons.iter().map(|d| d.name.as_str()).collect();
         ApiError::bad_request(format!("there is no daemon {:?}; there are: {}", to.daemon, names.join(", ")))
     })?;
+    if daemon.draining {
+        let detail =
+            format!("the daemon {} is being emptied: choose another, or take its drain back first", daemon.name);
+        return Err(ApiError::conflict("daemonDraining", detail));
+    }
     state.metadb().request_move(&of.job.id, Some(&daemon.id)).await.map_err(fault)?;
     state.audit(&of.caller, Some(&of.group.id), "move asked for", &format!("{} to {}", of.job.rs, daemon.name)).await;
     let job = reread(&state, &of.job).await?;
@@ -354,10 +359,13 @@ async fn check_space(state: &WebState, deployment: &Deployment, labels: &[String
 
 fn room(daemons: &[Daemon], labels: &[String], storage_bytes: u64) -> Result<(), String> {
     let need = storage_bytes / 100 * HEAD_SPACE_PERCENT;
-    let fits = |d: &&Daemon| labels.iter().all(|label| d.labels.contains(label));
+    let fits = |d: &&Daemon| !d.draining && labels.iter().all(|label| d.all_labels().contains(label));
     let Some(best) = daemons.iter().filter(fits).max_by_key(|d| d.space.free_bytes) else {
         return Err(match (daemons.is_empty(), labels.is_empty()) {
             (true, _) => "no daemon is there to hold the head: start one".into(),
+            (false, _) if daemons.iter().all(|d| d.draining) => {
+                "every daemon is being emptied: start one, or take the drain of one back".into()
+            }
             (false, _) => format!("no daemon has the labels {}", labels.join(", ")),
         });
     };
@@ -434,6 +442,10 @@ mod tests {
             id: DaemonId::random(),
             name: name.into(),
             version: String::new(),
+            given_labels: Vec::new(),
+            draining: false,
+            drain_fault: None,
+            busy_percent: None,
             labels: labels.iter().map(|l| (*l).to_owned()).collect(),
             ports: Vec::new(),
             space: DaemonSpace { total_bytes: 0, used_bytes: 0, free_bytes },

@@ -35,6 +35,7 @@ mod group_keys;
 mod groups;
 mod instant;
 mod invitations;
+mod jobs;
 mod join_requests;
 mod limits;
 mod mail;
@@ -61,6 +62,7 @@ mod snapshots;
 mod state;
 mod static_app;
 mod timeline;
+mod tls_settings;
 mod totp;
 mod users;
 mod verdict;
@@ -84,6 +86,7 @@ pub use problem::{ApiError, Problem};
 pub use rows::{Need, ROWS, Row};
 pub use setup::{new_code, normal_code};
 pub use state::{WebParts, WebState};
+pub use tls_settings::watch_browser_certificate;
 
 /// Where the API lives.
 const API: &str = "/api/v1";
@@ -154,6 +157,7 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(audit_log::group_audit))
         .routes(routes!(events::events))
         .routes(routes!(access_settings::show_access, access_settings::set_access))
+        .routes(routes!(tls_settings::show_tls, tls_settings::set_tls, tls_settings::remove_tls))
         .routes(routes!(mail::show_mail, mail::set_mail))
         .routes(routes!(mail::test_mail))
         .routes(routes!(groups::create_group, groups::list_groups))
@@ -185,6 +189,8 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(cut::show_cut))
         .routes(routes!(retention::preview_retention))
         .routes(routes!(daemons::list_daemons))
+        .routes(routes!(daemons::change_daemon))
+        .routes(routes!(jobs::list_jobs))
         .routes(routes!(offsite::list_offsite_snapshots))
         .routes(routes!(offsite::hold_offsite_snapshot, offsite::release_offsite_snapshot))
         .routes(routes!(offsite::show_offsite_root))

@@ -10,7 +10,7 @@ use holdfast_blockstore::ApplianceStore;
 use holdfast_domain::{GroupId, UserId};
 use holdfast_ledger::Ledger;
 use holdfast_metadb::{AccessPolicy, AuditEntry, MetaDb};
-use holdfast_service::MasterKey;
+use holdfast_service::{BrowserCertificateSlot, MasterKey};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +52,7 @@ struct Inner {
     web_url: OnceLock<String>,
     policy: Mutex<Option<(Instant, AccessPolicy)>>,
     hub: Hub,
+    browser_certificate: BrowserCertificateSlot,
 }
 
 /// Shared by all handlers.
@@ -63,12 +64,24 @@ impl WebState {
     #[must_use]
     pub fn new(parts: WebParts) -> Self {
         let hub = Hub::new(parts.metadb.clone(), parts.shutdown.clone());
-        Self(Arc::new(Inner { parts, web_url: OnceLock::new(), policy: Mutex::new(None), hub }))
+        Self(Arc::new(Inner {
+            parts,
+            web_url: OnceLock::new(),
+            policy: Mutex::new(None),
+            hub,
+            browser_certificate: BrowserCertificateSlot::default(),
+        }))
     }
 
     /// Says how web is really reached, once its port is known. Only the first call counts.
     pub fn set_web_url(&self, url: &str) {
         let _ = self.0.web_url.set(url.to_owned());
+    }
+
+    /// Where this service's listener finds the certificate that was uploaded for browsers.
+    #[must_use]
+    pub fn browser_certificate(&self) -> BrowserCertificateSlot {
+        self.0.browser_certificate.clone()
     }
 
     pub(crate) fn metadb(&self) -> &MetaDb {

@@ -381,6 +381,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/daemons/{daemon}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Empties a daemon, or takes that back; changes the labels that it has besides its own. */
+        patch: operations["change_daemon"];
+        trace?: never;
+    };
     "/groups": {
         parameters: {
             query?: never;
@@ -1002,6 +1019,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All long work of the appliance, newest first: live states, progress, the last error with the daemon that met it. */
+        get: operations["list_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/joinRequests": {
         parameters: {
             query?: never;
@@ -1326,6 +1360,25 @@ export interface paths {
         /** Sends a test now and says what the server said. */
         post: operations["test_mail"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/tls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The certificate that browsers see. */
+        get: operations["show_tls"];
+        /** Uploads a certificate and its key for browsers. Every instance shows it within seconds, without a restart. */
+        put: operations["set_tls"];
+        post?: never;
+        /** Takes the uploaded certificate away: browsers see that of the appliance's own CA again. */
+        delete: operations["remove_tls"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1755,6 +1808,30 @@ export interface components {
              */
             writers: number;
         };
+        /** @description The certificate that browsers see. */
+        CertificateView: {
+            /** @description The host of the public URL is among its names. If not, browsers that use that URL do not see it. */
+            coversPublicUrl: boolean;
+            /**
+             * Format: int64
+             * @description Whole days that are left; negative: it ran out, and the appliance's own certificate is shown.
+             */
+            daysLeft: number;
+            /** @description Who issued it. */
+            issuer: string;
+            /** @description Host names that it is for. */
+            names: string[];
+            /** @description Valid to, RFC 3339. */
+            notAfter: string;
+            /** @description Valid from, RFC 3339. */
+            notBefore: string;
+            /** @description It runs out within three weeks, or did. */
+            renew: boolean;
+            /** @description When it was uploaded, RFC 3339. */
+            uploadedAt: string;
+            /** @description Who uploaded it. */
+            uploadedBy: string;
+        };
         /** @description A chain. */
         ChainView: {
             /**
@@ -1779,6 +1856,13 @@ export interface components {
             name?: string | null;
             /** @description The password, for a new address. */
             password?: string | null;
+        };
+        /** @description What shall change; what is left out stays. */
+        ChangeDaemon: {
+            /** @description `true` empties it: it takes no new backup, and its heads move one after the other; `false` takes that back. */
+            draining?: boolean | null;
+            /** @description Labels besides its own, all of them. */
+            givenLabels?: string[] | null;
         };
         /** @description A new password. */
         ChangePassword: {
@@ -2109,6 +2193,15 @@ export interface components {
         };
         /** @description A daemon. */
         DaemonView: {
+            /**
+             * Format: int32
+             * @description Share of the machine's processors that was busy within the last seconds, in percent; null: not known.
+             */
+            busyPercent?: number | null;
+            /** @description Why a head cannot leave it, a sentence. */
+            drainFault?: string | null;
+            /** @description It is being emptied: it takes no new backup and hands its heads over. */
+            draining: boolean;
             /** @description The file system that holds its heads: `xfs`, `btrfs`, `ext4`, ...; missing until it has reported. */
             fileSystem?: string | null;
             /** @description What to know and do about that file system, a sentence. */
@@ -2118,6 +2211,10 @@ export interface components {
              * @description Bytes that new heads may take.
              */
             freeBytes: number;
+            /** @description Those of them that operators gave it; the others are its configuration's and its binaries'. */
+            givenLabels: string[];
+            /** @description Which. */
+            headList: components["schemas"]["HeadView"][];
             /**
              * Format: int64
              * @description Heads that live there.
@@ -2125,12 +2222,26 @@ export interface components {
             heads: number;
             /** @description Id. */
             id: string;
-            /** @description Labels that jobs can ask for. */
+            /** @description Every label that jobs can ask for. */
             labels: string[];
             /** @description When it last said that it lives, RFC 3339, by the server's clock. */
             lastSeen: string;
             /** @description Name. */
             name: string;
+            /** @description Ports in use: kill, debug, heads. */
+            ports: number[];
+            /** @description When it started last, RFC 3339. */
+            started: string;
+            /**
+             * Format: int64
+             * @description Bytes that heads may take in all.
+             */
+            totalBytes: number;
+            /**
+             * Format: int64
+             * @description Bytes that its heads take.
+             */
+            usedBytes: number;
             /** @description Version. */
             version: string;
         };
@@ -2253,6 +2364,24 @@ export interface components {
             /** @description Name. */
             name: string;
         };
+        /** @description A head of a daemon. */
+        HeadView: {
+            /**
+             * Format: int64
+             * @description Bytes on disk.
+             */
+            bytes: number;
+            /** @description Group of its backup, by name. */
+            group: string;
+            /** @description Name of the daemon that it is about to move to. */
+            movesTo?: string | null;
+            /** @description What is being done with it, a verb phrase. */
+            phase: string;
+            /** @description Replica set. */
+            rs: string;
+            /** @description State of the backup. */
+            state: string;
+        };
         /** @description A cluster time. */
         Instant: {
             /**
@@ -2319,6 +2448,71 @@ export interface components {
             mailed: boolean;
             /** @description Roles that the person will have. */
             roles: components["schemas"]["RoleName"][];
+        };
+        /**
+         * @description What a line is about.
+         * @enum {string}
+         */
+        JobKind: "snapshot" | "restore" | "blockstore" | "offsite" | "move" | "backup";
+        /** @description A page of the job queue. */
+        JobPage: {
+            /** @description Newest first. */
+            jobs: components["schemas"]["JobView"][];
+            /** @description Give it as `cursor` for the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description How far a job is. */
+        JobProgressView: {
+            /**
+             * Format: int64
+             * @description Done.
+             */
+            done: number;
+            /**
+             * Format: int64
+             * @description In all; 0 when not known.
+             */
+            total: number;
+            /** @description Of what. */
+            unit: string;
+        };
+        /**
+         * @description State of a line.
+         * @enum {string}
+         */
+        JobState: "queued" | "running" | "done" | "failed" | "cancelled";
+        /** @description A line of the job queue. */
+        JobView: {
+            /** @description When it was asked for or began, RFC 3339. */
+            askedAt: string;
+            /** @description Who asked; null: nobody, it is due by itself. */
+            askedBy?: string | null;
+            /**
+             * Format: int64
+             * @description How often it was begun; null: not counted.
+             */
+            attempt?: number | null;
+            /** @description Name of the daemon that does it or did it. */
+            daemon?: string | null;
+            /** @description When it ended, RFC 3339. */
+            endedAt?: string | null;
+            /** @description The last error, a sentence. */
+            error?: string | null;
+            /** @description Group, by name; null: the appliance's. */
+            group?: string | null;
+            /** @description Id: of the request, the restore, the offsite copy, or the backup. */
+            id: string;
+            /** @description Kind. */
+            kind: components["schemas"]["JobKind"];
+            /** @description What is being done, a verb phrase; empty: nothing is said. */
+            phase: string;
+            progress?: null | components["schemas"]["JobProgressView"];
+            /** @description Replica set, where the job is about one. */
+            rs?: string | null;
+            /** @description State. */
+            state: components["schemas"]["JobState"];
+            /** @description What is done, a few words. */
+            title: string;
         };
         /** @description A request that waits. */
         JoinRequestView: {
@@ -3090,6 +3284,13 @@ export interface components {
             /** @description All that the person shall have there; at least one. */
             roles: components["schemas"]["RoleName"][];
         };
+        /** @description A certificate with its key. */
+        SetTls: {
+            /** @description Certificates, PEM: its own first, then those of the authorities between. */
+            chain?: string;
+            /** @description The private key, PEM, without a password. It is stored sealed and never shown. */
+            key?: string;
+        };
         /** @description Settings of a backup. */
         SettingsView: {
             /** @description Limits on the agent's sending. */
@@ -3286,6 +3487,12 @@ export interface components {
             ranges: components["schemas"]["RangeView"][];
             /** @description More was there than one answer holds: ask for a shorter span. */
             truncated: boolean;
+        };
+        /** @description What browsers see. */
+        TlsView: {
+            certificate?: null | components["schemas"]["CertificateView"];
+            /** @description Host of the public URL. */
+            publicHost: string;
         };
         /**
          * @description Who needs a second factor.
@@ -4224,6 +4431,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DaemonView"][];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_daemon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                daemon: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeDaemon"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DaemonView"];
                 };
             };
             default: {
@@ -5712,6 +5953,42 @@ export interface operations {
             };
         };
     };
+    list_jobs: {
+        parameters: {
+            query?: {
+                /** @description As the page before said. */
+                cursor?: string;
+                /** @description Lines of the page, 1 to 200; 50 when nothing is said. */
+                limit?: number;
+                /** @description Of this kind alone. */
+                kind?: "snapshot" | "restore" | "blockstore" | "offsite" | "move" | "backup";
+                /** @description In this state alone. */
+                state?: "queued" | "running" | "done" | "failed" | "cancelled";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     request_join: {
         parameters: {
             query?: never;
@@ -6429,6 +6706,89 @@ export interface operations {
                 "application/json": components["schemas"]["TestMail"];
             };
         };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_tls: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TlsView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_tls: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetTls"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TlsView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_tls: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             204: {
                 headers: {

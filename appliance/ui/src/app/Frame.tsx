@@ -185,8 +185,14 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
           <Link to="/admin/daemons" {...rest}>
             Daemons
           </Link>
-          <Link to="/admin/blockstore" {...rest}>
+          <Link to="/admin/blockstore" search={{}} {...rest}>
             Blockstore
+          </Link>
+          <Link to="/admin/offsite" {...rest}>
+            Offsite copies
+          </Link>
+          <Link to="/admin/jobs" search={{}} {...rest}>
+            Jobs
           </Link>
           {may.over("users:read") ? (
             <Link to="/admin/users" {...rest}>

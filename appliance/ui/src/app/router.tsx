@@ -209,10 +209,36 @@ const daemons = createRoute({
   path: "/admin/daemons",
   component: lazy(() => import("../pages/Daemons"), "DaemonsPage"),
 });
+type BlockstoreTab = "numbers" | "work" | "stores" | "verification" | "keys";
+export interface JobSearch {
+  kind?: "snapshot" | "restore" | "blockstore" | "offsite" | "move" | "backup";
+  state?: "queued" | "running" | "done" | "failed" | "cancelled";
+  cursor?: string;
+}
 const blockstore = createRoute({
   getParentRoute: () => app,
   path: "/admin/blockstore",
+  validateSearch: (search: Record<string, unknown>): { tab?: BlockstoreTab } => ({
+    tab: (["numbers", "work", "stores", "verification", "keys"] as const).find((tab) => tab === search["tab"]),
+  }),
   component: lazy(() => import("../pages/Blockstore"), "BlockstorePage"),
+});
+const offsite = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/offsite",
+  component: lazy(() => import("../pages/Offsite"), "OffsitePage"),
+});
+const jobs = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/jobs",
+  validateSearch: (search: Record<string, unknown>): JobSearch => ({
+    kind: (["snapshot", "restore", "blockstore", "offsite", "move", "backup"] as const).find(
+      (kind) => kind === search["kind"],
+    ),
+    state: (["queued", "running", "done", "failed", "cancelled"] as const).find((state) => state === search["state"]),
+    cursor: text(search["cursor"]),
+  }),
+  component: lazy(() => import("../pages/Jobs"), "JobsPage"),
 });
 const users = createRoute({
   getParentRoute: () => app,
@@ -281,6 +307,8 @@ const tree = root.addChildren([
     ]),
     daemons,
     blockstore,
+    offsite,
+    jobs,
     users,
     applianceKeys,
     groups,

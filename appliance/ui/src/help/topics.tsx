@@ -187,6 +187,37 @@ mongod --dbpath ./restored --port 29999`}</Code>
     ),
   },
   {
+    id: "appliance",
+    title: "Running the appliance",
+    body: (
+      <>
+        <h2>A machine shall go</h2>
+        <p>
+          On the page Daemons, choose it and press <b>Empty</b>. It takes no new backup, and its heads move to other
+          daemons, one after the other; each is built anew there from its last snapshot and what was written since. When
+          it says that it is empty, end its process. Until then the drain can be taken back. If a head fits nowhere, the
+          page says why: give another daemon more room, a label or a mongod.
+        </p>
+        <h2>What is going on</h2>
+        <p>
+          <b>Jobs</b> lists all long work with its state, its progress and the last error with the daemon that met it.
+          Work whose daemon died is taken up by another: it shows as a further attempt.
+        </p>
+        <h2>A disk fills up</h2>
+        <p>
+          <b>Blockstore</b> says what could be reclaimed, and counts what another retention would free before you change
+          one. A further folder or bucket can be made the default at any time; an old one is emptied into it while
+          backups run.
+        </p>
+        <h2>Browsers warn</h2>
+        <p>
+          Under <b>Settings</b>, upload a certificate and its key for the host name that people type. Agents do not see
+          it: they go by the appliance&apos;s own. Three weeks before it runs out the page says so.
+        </p>
+      </>
+    ),
+  },
+  {
     id: "api",
     title: "API and command line",
     body: (

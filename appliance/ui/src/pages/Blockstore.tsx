@@ -1,118 +1,138 @@
-// The blockstore: what the data takes, and what deduplication and compression save. From the snapshots of the groups that one sees.
-import { Text } from "@mantine/core";
-import { useQueries } from "@tanstack/react-query";
-import { useMemo } from "react";
-import { backupsQuery, snapshotsQuery } from "../api/queries";
-import { useSession } from "../app/session";
-import { DataTable } from "../components/DataTable";
+// The blockstore: what is stored, shared, reclaimable and verified; the work on it, its stores, and the keys of groups that encrypt.
+import { Tabs, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { blockstoreQuery, type Blockstore } from "../api/appliance";
+import { Mark } from "../components/Mark";
 import { Page } from "../components/Page";
-import { Empty, ProblemAlert, Waiting } from "../components/Problem";
-import { bytes, count } from "../lib/format";
+import { ProblemAlert, Waiting } from "../components/Problem";
+import { Time } from "../components/Time";
+import { bytes, count, counted } from "../lib/format";
+import { percentSaved, times } from "../lib/ratio";
+import { BlockstoreWork } from "./BlockstoreWork";
 import { Fact } from "./Deployment";
+import { GroupKeys } from "./GroupKeys";
+import { PayloadStores } from "./PayloadStores";
+import { Verification } from "./Verification";
 
-interface Row {
-  id: string;
-  group: string;
-  rs: string;
-  snapshots: number;
-  logical: number;
-  added: number;
-  stored: number;
-}
+export const BLOCKSTORE_TABS = ["numbers", "work", "stores", "verification", "keys"] as const;
 
 export function BlockstorePage() {
-  const groups = useSession().groups;
-  const backups = useQueries({ queries: groups.map((g) => backupsQuery(g.name)) });
-  const jobs = backups.flatMap((list, n) => (list.data ?? []).map((b) => ({ group: groups[n]!.name, rs: b.rs })));
-  const lists = useQueries({ queries: jobs.map((job) => snapshotsQuery(job.group, job.rs)) });
-  const rows: Row[] = jobs.map((job, n) => {
-    const all = lists[n]?.data ?? [];
-    const sum = (of: (s: (typeof all)[number]) => number) => all.reduce((total, s) => total + of(s), 0);
-    return {
-      ...job,
-      id: `${job.group}/${job.rs}`,
-      snapshots: all.length,
-      logical: sum((s) => s.logicalBytes),
-      added: sum((s) => s.newBytes),
-      stored: sum((s) => s.storedBytes),
-    };
-  });
-  const total = (of: (row: Row) => number) => rows.reduce((sum, row) => sum + of(row), 0);
-  const [logical, added, stored] = [total((r) => r.logical), total((r) => r.added), total((r) => r.stored)];
-  const columns = useMemo(
-    () => [
-      { id: "group", header: "Group", accessorFn: (r: Row) => r.group },
-      { id: "rs", header: "Backup", accessorFn: (r: Row) => r.rs },
-      {
-        id: "n",
-        header: "Snapshots",
-        meta: { right: true },
-        accessorFn: (r: Row) => r.snapshots,
-        cell: ({ row }: { row: { original: Row } }) => count(row.original.snapshots),
-      },
-      {
-        id: "logical",
-        header: "Their files",
-        meta: { right: true },
-        accessorFn: (r: Row) => r.logical,
-        cell: ({ row }: { row: { original: Row } }) => bytes(row.original.logical),
-      },
-      {
-        id: "added",
-        header: "New blocks",
-        meta: { right: true },
-        accessorFn: (r: Row) => r.added,
-        cell: ({ row }: { row: { original: Row } }) => bytes(row.original.added),
-      },
-      {
-        id: "stored",
-        header: "Stored",
-        meta: { right: true },
-        accessorFn: (r: Row) => r.stored,
-        cell: ({ row }: { row: { original: Row } }) => bytes(row.original.stored),
-      },
-      {
-        id: "saved",
-        header: "Saved",
-        meta: { right: true },
-        accessorFn: (r: Row) => 1 - r.stored / Math.max(1, r.logical),
-        cell: ({ row }: { row: { original: Row } }) => percent(row.original.stored, row.original.logical),
-      },
-    ],
-    [],
-  );
-  const pending = backups.some((b) => b.isPending) || lists.some((l) => l.isPending);
+  const { tab = "numbers" } = useSearch({ from: "/app/admin/blockstore" });
+  const navigate = useNavigate();
+  const store = useQuery(blockstoreQuery);
+  const go = (value: string | null) =>
+    void navigate({ to: "/admin/blockstore", search: { tab: BLOCKSTORE_TABS.find((t) => t === value) } });
   return (
-    <Page title="Blockstore" lead="What the snapshots of your groups take, and what deduplication and compression save">
-      <ProblemAlert error={backups.find((b) => b.error)?.error ?? lists.find((l) => l.error)?.error} />
-      {pending ? (
-        <Waiting what="Adding up" />
-      ) : rows.length === 0 ? (
-        <Empty title="Nothing is stored yet">
-          As soon as a backup has its first snapshot, this page says what it takes.
-        </Empty>
-      ) : (
-        <>
-          <section className="hf-panel">
-            <dl className="hf-facts">
-              <Fact name="Files of all snapshots">{bytes(logical)}</Fact>
-              <Fact name="New blocks when they were taken">{bytes(added)}</Fact>
-              <Fact name="Stored, compressed">{bytes(stored)}</Fact>
-              <Fact name="Deduplication">{times(logical, added)}</Fact>
-              <Fact name="Compression">{times(added, stored)}</Fact>
-              <Fact name="Saved">{percent(stored, logical)}</Fact>
-            </dl>
-            <Text size="xs" className="hf-dim" mt="sm">
-              Counted when each snapshot was taken; blocks that were freed since are still in these sums.
-            </Text>
-          </section>
-          <DataTable rows={rows} columns={columns} label="Backups by what they store" rowId={(r) => r.id} />
-        </>
-      )}
+    <Page title="Blockstore" lead="Every different block of all snapshots, once">
+      <ProblemAlert error={store.error} />
+      {store.data?.damaged.length ? (
+        <div className="hf-banner" data-tone="red" role="status">
+          <Mark tone="red">{counted(store.data.damaged.length, "snapshot")} cannot be restored whole</Mark>
+          <Text size="sm" mt={4}>
+            The verification names them and their files. A repair is tried by itself with the next equal block.
+          </Text>
+        </div>
+      ) : null}
+      <Tabs value={tab} onChange={go} keepMounted={false}>
+        <Tabs.List>
+          <Tabs.Tab value="numbers">Numbers</Tabs.Tab>
+          <Tabs.Tab value="work">Work</Tabs.Tab>
+          <Tabs.Tab value="stores">Stores</Tabs.Tab>
+          <Tabs.Tab value="verification">Verification</Tabs.Tab>
+          <Tabs.Tab value="keys">Keys</Tabs.Tab>
+        </Tabs.List>
+        <Tabs.Panel value="numbers" pt="md">
+          {store.data ? <Numbers store={store.data} /> : store.isPending ? <Waiting what="Adding up" /> : null}
+        </Tabs.Panel>
+        <Tabs.Panel value="work" pt="md">
+          <BlockstoreWork />
+        </Tabs.Panel>
+        <Tabs.Panel value="stores" pt="md">
+          {store.data ? <PayloadStores stores={store.data.stores} /> : <Waiting what="Asking the stores" />}
+        </Tabs.Panel>
+        <Tabs.Panel value="verification" pt="md">
+          <Verification />
+        </Tabs.Panel>
+        <Tabs.Panel value="keys" pt="md">
+          <GroupKeys />
+        </Tabs.Panel>
+      </Tabs>
     </Page>
   );
 }
 
-const times = (whole: number, part: number) => (part > 0 ? `${(whole / part).toFixed(1)} times` : "—");
-const percent = (part: number, whole: number) =>
-  whole > 0 ? `${Math.max(0, (1 - part / whole) * 100).toFixed(1)} %` : "—";
+function Numbers({ store }: { store: Blockstore }) {
+  const { account, lastCollection: last, verification } = store;
+  return (
+    <>
+      <section className="hf-panel">
+        <dl className="hf-facts">
+          <Fact name="Snapshots">
+            {count(store.snapshots)}
+            {store.trashed ? `, of them ${count(store.trashed)} in the trash` : ""}
+          </Fact>
+          <Fact name="Files of all snapshots">{bytes(store.logicalBytes)}</Fact>
+          <Fact name="Different blocks">{bytes(store.rawBytes)}</Fact>
+          <Fact name="Stored, compressed">{bytes(store.storedBytes)}</Fact>
+          <Fact name="Deduplication">{times(store.logicalBytes, store.rawBytes)}</Fact>
+          <Fact name="Compression">{times(store.rawBytes, store.storedBytes)}</Fact>
+          <Fact name="Saved">{percentSaved(store.storedBytes, store.logicalBytes)}</Fact>
+          <Fact name="On disks and in buckets">
+            {store.diskBytes === null || store.diskBytes === undefined
+              ? "a store does not answer"
+              : bytes(store.diskBytes)}
+          </Fact>
+          <Fact name="Free for reuse in the database">{bytes(store.reusableBytes)}</Fact>
+          <Fact name="Backups being written">{count(store.writers)}</Fact>
+        </dl>
+        {store.exact ? null : (
+          <Text size="xs" className="hf-dim" mt="sm">
+            There are more than a million blocks: bytes before and after compression are scaled from a sample.
+          </Text>
+        )}
+      </section>
+      <section className="hf-panel" style={{ marginTop: 16 }}>
+        {account ? (
+          <>
+            <dl className="hf-facts">
+              <Fact name="Needed by any snapshot">{bytes(account.live.storedBytes)}</Fact>
+              <Fact name="Shared by several">{bytes(account.shared.storedBytes)}</Fact>
+              <Fact name="Needed by one alone">{bytes(account.unique.storedBytes)}</Fact>
+              <Fact name="Reclaimable">{bytes(account.reclaimable.storedBytes)}</Fact>
+              <Fact name="Held for what is being written">{bytes(account.held.storedBytes)}</Fact>
+              <Fact name="Counted">
+                <Time at={account.at} />
+              </Fact>
+            </dl>
+            <Text size="xs" className="hf-dim" mt="sm">
+              Reclaimable: freed if a collection ran now and all that lies in the trash were past its grace.
+            </Text>
+          </>
+        ) : (
+          <Text size="sm">
+            What is shared and what is reclaimable is counted by the first collection. It comes by itself; it can be
+            asked for under Work.
+          </Text>
+        )}
+      </section>
+      <section className="hf-panel" style={{ marginTop: 16 }}>
+        <dl className="hf-facts">
+          <Fact name="Last collection">
+            <Time at={last?.finishedAt} none="none yet" />
+          </Fact>
+          {last ? (
+            <>
+              <Fact name="Snapshots removed">{count(last.unlinked)}</Fact>
+              <Fact name="Freed for reuse">{bytes(last.freedForReuseBytes)}</Fact>
+              <Fact name="Given back to disks">{bytes(last.freedOnDiskBytes)}</Fact>
+            </>
+          ) : null}
+          <Fact name="All read back since">
+            <Time at={verification.allSince} none={`${256 - verification.never} of 256 shares read so far`} />
+          </Fact>
+        </dl>
+      </section>
+    </>
+  );
+}

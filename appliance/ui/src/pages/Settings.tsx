@@ -7,6 +7,7 @@ import { useMay, useSession } from "../app/session";
 import { Page } from "../components/Page";
 import { say } from "../components/said";
 import { ProblemAlert, Waiting } from "../components/Problem";
+import { TlsSettings } from "./TlsSettings";
 
 export function SettingsPage() {
   const policy = useQuery({ queryKey: ["settings", "access"], queryFn: access.getAccess });
@@ -25,6 +26,7 @@ export function SettingsPage() {
           <Waiting what="Reading the settings" />
         ) : null}
         {mail.data ? <Mail saved={mail.data} /> : null}
+        <TlsSettings />
       </fieldset>
     </Page>
   );

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod administration;
 mod backups;
 mod blockstore;
 mod guards;
@@ -12,4 +13,5 @@ mod people_access;
 mod restores;
 mod snapshots;
 mod timeline;
+mod tls;
 mod world;

@@ -86,8 +86,8 @@ pub(crate) struct World {
     http: reqwest::Client,
     url: String,
     token: CancellationToken,
-    _served: Served,
-    _dir: TempDir,
+    served: Served,
+    dir: TempDir,
 }
 
 impl Drop for World {
@@ -130,7 +130,7 @@ impl World {
             hsts: false,
             shutdown: token.clone(),
         });
-        let tls = ca.leaf(&[]).unwrap();
+        let tls = ca.leaf_beside(&[], state.browser_certificate()).unwrap();
         let router = holdfast_web::router(state);
         let served = serve("127.0.0.1:0".parse().unwrap(), router, Some(tls), token.clone()).await.unwrap();
         let url = format!("https://localhost:{}", served.addr().port());
@@ -139,7 +139,7 @@ impl World {
         let group = metadb.create_group(&format!("g{name}")).await.unwrap();
         let new = NewApiKey::new(None, Role::Owner, "test");
         let (_, admin) = metadb.create_api_key(new).await.unwrap();
-        Self { metadb, ledger, blockstore, group, admin, http, url, token, _served: served, _dir: dir }
+        Self { metadb, ledger, blockstore, group, admin, http, url, token, served, dir }
     }
 
     /// Any request below `/api/v1`, or to a path that begins with `//` as it is.
@@ -156,6 +156,37 @@ impl World {
             request = request.json(body);
         }
         request.send().await.unwrap()
+    }
+
+    /// Where this world's listener is.
+    pub(crate) fn addr(&self) -> std::net::SocketAddr {
+        self.served.addr()
+    }
+
+    /// Certificate of the appliance's own CA.
+    pub(crate) fn ca(&self) -> Ca {
+        Ca::load_or_create(&self.dir.path().join("ca")).unwrap()
+    }
+
+    /// Another instance on the same databases, as `holdfast-app` runs it.
+    pub(crate) async fn second_instance(&self) -> Served {
+        let master_key = Arc::new(MasterKey::load_or_create(&self.dir.path().join("master.key")).unwrap());
+        let state = WebState::new(WebParts {
+            metadb: self.metadb.clone(),
+            ledger: self.ledger.clone(),
+            blockstore: self.blockstore.clone(),
+            master_key,
+            ca_pin: self.ca().pin(),
+            web_url: "https://appliance:8080".into(),
+            ingest_url: "https://appliance:8081".into(),
+            trusted_proxies: Vec::new(),
+            hsts: false,
+            shutdown: self.token.clone(),
+        });
+        let tls = self.ca().leaf_beside(&[], state.browser_certificate()).unwrap();
+        tokio::spawn(holdfast_web::watch_browser_certificate(state.clone()));
+        let router = holdfast_web::router(state);
+        serve("127.0.0.1:0".parse().unwrap(), router, Some(tls), self.token.clone()).await.unwrap()
     }
 
     /// A browser that is not signed in, on a page of ours.
