@@ -19,6 +19,7 @@ export function useMay(group: string | undefined) {
   return {
     backup: any("backupAdmin"),
     agents: any("backupAdmin", "monitoringAdmin"),
+    monitoring: any("monitoringAdmin"),
     people: any("userAdmin"),
     owner: any(),
     system: session.globalRoles.length > 0,

@@ -5,6 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { client, data } from "../api/client";
 import type { Backup, Retention } from "../api/queries";
+import type { components } from "../api/schema";
 import { useMay } from "../app/session";
 import { Mark } from "../components/Mark";
 import { ProblemAlert } from "../components/Problem";
@@ -23,6 +24,19 @@ const FIELDS: { key: keyof Kept; label: string; unit: string; max: number }[] = 
   { key: "weeklyWeeks", label: "One per week for", unit: "weeks", max: 520 },
   { key: "monthlyMonths", label: "One per month for", unit: "months", max: 120 },
 ];
+
+type Exact = components["schemas"]["RetentionPreviewView"]["freed"];
+
+/** What becomes free: exact where the blockstore was counted, else what the snapshots added when they were taken. */
+function Freed({ exact, most }: { exact: Exact; most: number }) {
+  if (!exact) return <>At most {bytes(most)} become free; blocks that others share stay.</>;
+  return (
+    <>
+      {bytes(exact.storedBytes)} become free, counted <Time at={exact.accountAt} ago />
+      {exact.younger ? `, and what ${counted(exact.younger, "younger snapshot")} alone hold` : ""}.
+    </>
+  );
+}
 
 export function BackupSettings({ group, rs, backup }: { group: string; rs: string; backup: Backup }) {
   const may = useMay(group);
@@ -136,8 +150,8 @@ export function BackupSettings({ group, rs, backup }: { group: string; rs: strin
                 <Text size="sm" mt={4}>
                   {goes.length ? (
                     <>
-                      From <Time at={goes[0]!.at} /> to <Time at={goes.at(-1)!.at} />. At most {bytes(freed)} become
-                      free; blocks that others share stay.{" "}
+                      From <Time at={goes[0]!.at} /> to <Time at={goes.at(-1)!.at} />.{" "}
+                      <Freed exact={preview.data.freed} most={freed} />{" "}
                     </>
                   ) : null}
                   Any second after <Time at={preview.data.windowFrom} /> is kept restorable.

@@ -4,11 +4,15 @@
 mod access;
 mod backups;
 mod blockstore;
+mod deployments;
 mod guards;
 mod mail;
 mod matrix;
+mod overview;
 mod people;
 mod restores;
+mod retention;
 mod snapshots;
 mod timeline;
+mod trash;
 mod world;
