@@ -13,6 +13,7 @@ import { say } from "../components/said";
 import { Time } from "../components/Time";
 import { bytes, counted } from "../lib/format";
 import { duration } from "../lib/time";
+import { BackupPlacement } from "./BackupPlacement";
 
 const EVERY = [60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400];
 type Kept = Required<Retention>;
@@ -38,7 +39,17 @@ function Freed({ exact, most }: { exact: Exact; most: number }) {
   );
 }
 
+/** Everything that can be set of a backup: what is kept, how it is read and where it lies. */
 export function BackupSettings({ group, rs, backup }: { group: string; rs: string; backup: Backup }) {
+  return (
+    <Stack gap={40}>
+      <Keeping group={group} rs={rs} backup={backup} />
+      <BackupPlacement group={group} rs={rs} backup={backup} />
+    </Stack>
+  );
+}
+
+function Keeping({ group, rs, backup }: { group: string; rs: string; backup: Backup }) {
   const may = useMay(group);
   const queries = useQueryClient();
   const saved = backup.settings;

@@ -1,10 +1,10 @@
 // One deployment: verdict, topology, what the agent may do there, and its backup.
-import { Button, Group, SimpleGrid, Stack, Text, Title } from "@mantine/core";
+import { Button, Group, MultiSelect, SimpleGrid, Stack, Text, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useState } from "react";
 import { client } from "../api/client";
-import { agentsQuery, backupQuery, deploymentsQuery, overviewQuery } from "../api/queries";
+import { agentsQuery, backupQuery, daemonsQuery, deploymentsQuery, overviewQuery } from "../api/queries";
 import { useMay } from "../app/session";
 import { Confirm } from "../components/Confirm";
 import { CopyId } from "../components/CopyLine";
@@ -37,6 +37,9 @@ export function DeploymentPage() {
   const [resyncing, setResyncing] = useState(false);
   const [removing, setRemoving] = useState(false);
   const navigate = useNavigate();
+  const [labels, setLabels] = useState<string[]>([]);
+  const daemons = useQuery({ ...daemonsQuery, enabled: may.system }).data ?? [];
+  const daemonLabels = [...new Set(daemons.flatMap((d) => d.labels))];
 
   const looking = useMutation({
     mutationFn: () =>
@@ -64,7 +67,7 @@ export function DeploymentPage() {
     setBusy(true);
     setError(null);
     try {
-      await client.POST("/groups/{group}/backups/{rs}/start", { ...params, body: {} });
+      await client.POST("/groups/{group}/backups/{rs}/start", { ...params, body: { daemonLabels: labels } });
       await renew();
     } catch (problem) {
       setError(problem);
@@ -93,9 +96,21 @@ export function DeploymentPage() {
             </LinkButton>
           ) : null}
           {may.backup && deployment.state === "found" && !runs ? (
-            <Button loading={busy} onClick={() => void start()}>
-              {job ? "Start the backup again" : "Start the backup"}
-            </Button>
+            <>
+              {!job && daemonLabels.length ? (
+                <MultiSelect
+                  aria-label="Labels that the daemon must have"
+                  placeholder="any daemon"
+                  data={daemonLabels}
+                  value={labels}
+                  onChange={setLabels}
+                  w={200}
+                />
+              ) : null}
+              <Button loading={busy} onClick={() => void start()}>
+                {job ? "Start the backup again" : "Start the backup"}
+              </Button>
+            </>
           ) : null}
           {may.monitoring ? (
             <Button variant="default" loading={looking.isPending} onClick={() => looking.mutate()}>
