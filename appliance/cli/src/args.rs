@@ -271,6 +271,13 @@ pub(crate) enum DeploymentsCommand {
         /// Group, by name or id.
         group: String,
     },
+    /// Removes a deployment that has no backup.
+    Remove {
+        /// Group, by name or id.
+        group: String,
+        /// Name of the replica set, or id of the deployment.
+        deployment: String,
+    },
 }
 
 /// `GROUP/RS`.
@@ -371,6 +378,15 @@ pub(crate) enum SnapshotsCommand {
         backup: Backup,
         /// The snapshot's id.
         id: String,
+    },
+    /// Names a snapshot; without a label its name is taken away.
+    Label {
+        /// GROUP/RS.
+        backup: Backup,
+        /// The snapshot's id.
+        id: String,
+        /// The label.
+        label: Option<String>,
     },
     /// Shows one snapshot.
     Show {
@@ -482,6 +498,9 @@ mod tests {
             "holdfast backups show g/rs --json",
             "holdfast snapshots take g/rs --label l --wait",
             "holdfast snapshots pin g/rs 0123 --label x",
+            "holdfast snapshots label g/rs 0123 x",
+            "holdfast snapshots label g/rs 0123",
+            "holdfast deployments remove g rs",
             "holdfast groups create g --encrypt",
             "holdfast groups key export g --html -o f",
             "holdfast blockstore collect --dry-run",

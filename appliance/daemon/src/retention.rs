@@ -58,6 +58,7 @@ pub async fn once(ctx: &Context) -> anyhow::Result<()> {
         return Ok(());
     }
     write_durably(&ctx.layout.clocks(), &serde_json::to_vec(&now)?)?;
+    ctx.metadb.note_trash_grace(&ctx.id, ctx.settings.trash_grace_seconds).await?;
     end_restores(ctx).await?;
     let mut failed = None;
     for job in &jobs {

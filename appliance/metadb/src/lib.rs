@@ -46,6 +46,7 @@ mod settings_store;
 mod setup;
 mod snapshot_requests;
 mod throttles;
+mod trash_grace;
 mod txn;
 mod users;
 

@@ -71,7 +71,7 @@ try {
     .getByText(/Protected and proved|^Protected$/)
     .first()
     .waitFor({ timeout: PROTECTED_MS_MAX });
-  await page.getByText("Everything is protected").waitFor();
+  await page.getByText("demo is protected").waitFor();
 
   step("the timeline grows by itself");
   await page.goto(`${url}/g/demo/backups/demo?span=900`);

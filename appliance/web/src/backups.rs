@@ -3,6 +3,7 @@
 //! Handlers write what is wanted into the job's document and close chains in the ledger; daemons and agents follow.
 
 use axum::{Json, extract::State, http::StatusCode};
+use futures::{StreamExt as _, TryStreamExt as _};
 use holdfast_agent_api::LedgerTail;
 use holdfast_domain::{BackupEvent, BackupState, CloseReason, DaemonId, OpTime, Progress, Range};
 use holdfast_ledger::AppendError;
@@ -15,6 +16,7 @@ use crate::{
     deployments::found_deployment,
     extract::{JsonOf, PathOf},
     instant::{Instant, InstantAt, rfc3339_of},
+    overview::SIDE_BY_SIDE,
     points::Points,
     problem::{ApiError, Problem},
     restores::word,
@@ -206,10 +208,9 @@ pub(crate) async fn list_backups(
     of: InGroup,
 ) -> Result<Json<Vec<BackupView>>, ApiError> {
     let filter = BackupJobFilter { group: Some(of.group.id.clone()), ..BackupJobFilter::default() };
-    let mut views = Vec::new();
-    for job in state.metadb().backup_jobs(&filter).await.map_err(fault)? {
-        views.push(view(&state, &of.group.name, job).await?);
-    }
+    let jobs = state.metadb().backup_jobs(&filter).await.map_err(fault)?;
+    let views = jobs.into_iter().map(|job| view(&state, &of.group.name, job));
+    let views = futures::stream::iter(views).buffered(SIDE_BY_SIDE).try_collect().await?;
     Ok(Json(views))
 }
 

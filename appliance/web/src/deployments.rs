@@ -4,13 +4,14 @@
 //! alone.
 
 use axum::{Json, extract::State, http::StatusCode};
+use holdfast_agent_api::SourceMember;
 use holdfast_domain::DeploymentId;
-use holdfast_metadb::{Deployment, DeploymentState};
+use holdfast_metadb::{Deployment, DeploymentState, MetaError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    caller::{InGroup, fault},
+    caller::{InGroup, fault, meta_fault},
     extract::{JsonOf, PathOf},
     instant::rfc3339_of,
     problem::{ApiError, Problem},
@@ -49,6 +50,26 @@ pub(crate) struct PrivilegeView {
     error: Option<String>,
 }
 
+/// A member of a replica set, as the agent saw it when it looked last.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MemberStateView {
+    /// `host:port`.
+    host: String,
+    /// `PRIMARY`, `SECONDARY`, `ARBITER`, `DOWN` and what else the server says.
+    state: String,
+    /// Hidden from clients.
+    hidden: bool,
+    /// It applies writes this much later on purpose, in seconds.
+    delay_seconds: i64,
+}
+
+impl From<SourceMember> for MemberStateView {
+    fn from(member: SourceMember) -> Self {
+        Self { host: member.host, state: member.state, hidden: member.hidden, delay_seconds: member.delay_seconds }
+    }
+}
+
 /// A deployment.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +80,10 @@ pub(crate) struct DeploymentView {
     rs: Option<String>,
     /// Its members, `host:port`; before they are known, the hosts of the connection string.
     hosts: Vec<String>,
+    /// Its members with their states; empty before an agent looked.
+    members: Vec<MemberStateView>,
+    /// When the agent looked, RFC 3339: the states are those of then.
+    discovered: Option<String>,
     /// `discovering`, `found` or `refused`.
     state: String,
     /// Why it cannot be backed up, and what to do.
@@ -80,11 +105,14 @@ pub(crate) struct DeploymentView {
 fn view(deployment: Deployment) -> DeploymentView {
     let credentials_stored = deployment.uri_sealed().is_some();
     let source = deployment.source;
+    let members = source.as_ref().map(|s| s.members.clone()).unwrap_or_default();
     let privileges = deployment.privileges.into_iter();
     DeploymentView {
         id: deployment.id.to_string(),
         rs: deployment.rs,
         hosts: deployment.members,
+        members: members.into_iter().map(Into::into).collect(),
+        discovered: deployment.discovered.map(rfc3339_of),
         state: word(deployment.state),
         refusal: deployment.refusal,
         privileges: privileges.map(|p| PrivilegeView { need: p.need, granted: p.granted, error: p.error }).collect(),
@@ -149,9 +177,60 @@ pub(crate) async fn show_deployment(
     path: PathOf<(String, DeploymentId)>,
 ) -> Result<Json<DeploymentView>, ApiError> {
     let PathOf((_, id)) = path;
-    let found = state.metadb().deployment(&id).await.map_err(fault)?.filter(|d| d.group == of.group.id);
-    let found = found.ok_or_else(|| ApiError::not_found(format!("the group has no deployment {id}")))?;
-    Ok(Json(view(found)))
+    Ok(Json(view(in_group(&state, &of, &id).await?)))
+}
+
+/// Has an agent look at it again: its members and their states, its privileges, its size.
+#[utoipa::path(post, path = "/groups/{group}/deployments/{deployment}/look", tag = "deployments",
+    params(("group" = String, Path, description = "id or name"), ("deployment" = String, Path, description = "id")),
+    responses((status = 202, body = DeploymentView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn look_again(
+    State(state): State<WebState>,
+    of: InGroup,
+    path: PathOf<(String, DeploymentId)>,
+) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
+    let PathOf((_, id)) = path;
+    let found = in_group(&state, &of, &id).await?;
+    state.metadb().rediscover(&found.id).await.map_err(meta_fault)?;
+    state.audit(&of.caller, Some(&of.group.id), "deployment looked at again", &name(&found)).await;
+    Ok((StatusCode::ACCEPTED, Json(view(in_group(&state, &of, &id).await?))))
+}
+
+/// Removes a deployment that has no backup. Nothing that is stored is lost by it: it can be added again.
+#[utoipa::path(delete, path = "/groups/{group}/deployments/{deployment}", tag = "deployments",
+    params(("group" = String, Path, description = "id or name"), ("deployment" = String, Path, description = "id")),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn remove_deployment(
+    State(state): State<WebState>,
+    of: InGroup,
+    path: PathOf<(String, DeploymentId)>,
+) -> Result<StatusCode, ApiError> {
+    let PathOf((_, id)) = path;
+    let found = in_group(&state, &of, &id).await?;
+    match state.metadb().remove_deployment(&id).await {
+        Ok(_) => {}
+        Err(MetaError::Exists { .. }) => {
+            let detail = format!(
+                "{} has a backup, stopped or not, and its snapshots would have no name any more: terminate the backup first",
+                name(&found)
+            );
+            return Err(ApiError::conflict("backedUp", detail));
+        }
+        Err(error) => return Err(fault(error)),
+    }
+    state.audit(&of.caller, Some(&of.group.id), "deployment removed", &name(&found)).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How people know it: the name of its replica set, or its hosts.
+fn name(deployment: &Deployment) -> String {
+    deployment.rs.clone().unwrap_or_else(|| deployment.members.join(","))
+}
+
+/// A deployment of this group.
+async fn in_group(state: &WebState, of: &InGroup, id: &DeploymentId) -> Result<Deployment, ApiError> {
+    let found = state.metadb().deployment(id).await.map_err(fault)?.filter(|d| d.group == of.group.id);
+    found.ok_or_else(|| ApiError::not_found(format!("the group has no deployment {id}")))
 }
 
 /// A deployment that can be backed up, by the name of its replica set.

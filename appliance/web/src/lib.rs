@@ -32,6 +32,7 @@ mod email_changes;
 mod events;
 mod extract;
 mod group_keys;
+mod group_verdict;
 mod groups;
 mod instant;
 mod invitations;
@@ -169,7 +170,8 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(agents::list_agents))
         .routes(routes!(agents::revoke_agent))
         .routes(routes!(deployments::add_deployment, deployments::list_deployments))
-        .routes(routes!(deployments::show_deployment))
+        .routes(routes!(deployments::show_deployment, deployments::remove_deployment))
+        .routes(routes!(deployments::look_again))
         .routes(routes!(backups::list_backups))
         .routes(routes!(backups::show_backup, settings::change_settings))
         .routes(routes!(backups::start_backup))
@@ -180,7 +182,7 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(snapshots::show_snapshot_request))
         .routes(routes!(snapshots::pin_snapshot))
         .routes(routes!(snapshots::unpin_snapshot))
-        .routes(routes!(snapshots::delete_snapshot, snapshots::show_snapshot))
+        .routes(routes!(snapshots::delete_snapshot, snapshots::show_snapshot, snapshots::label_snapshot))
         .routes(routes!(snapshots::restore_from_trash))
         .routes(routes!(restores::create_restore, restores::list_restores))
         .routes(routes!(restores::show_restore))

@@ -1,14 +1,17 @@
 //! The overview of a group: each deployment with its verdict, the worst first.
 //!
-//! Computed from documents, roots and the ledger at every request; nothing of it is kept.
+//! Computed from documents, roots and the ledger at every request; nothing of it is kept. Deployments are looked at side by side, a bounded
+//! number at a time, so that a group of many answers as soon as the databases do.
 
 use axum::{Json, extract::State};
+use futures::{StreamExt as _, TryStreamExt as _};
 use holdfast_metadb::{BackupJob, BackupJobFilter, Deployment};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     caller::{InGroup, fault},
+    group_verdict::{GroupVerdictView, group_verdict},
     instant::{InstantAt, rfc3339, rfc3339_of},
     points::Points,
     problem::{ApiError, Problem},
@@ -72,23 +75,38 @@ pub(crate) struct OverviewView {
     last_proof: Option<LastProofView>,
 }
 
-/// Each deployment of the group with its verdict, the worst first.
+/// The group at a glance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GroupOverviewView {
+    /// What is to be said of the group.
+    verdict: GroupVerdictView,
+    /// Its deployments, the worst first.
+    deployments: Vec<OverviewView>,
+}
+
+/// Jobs that are looked at side by side for one answer.
+pub(crate) const SIDE_BY_SIDE: usize = 8;
+
+/// The group's verdict, and each of its deployments with its own, the worst first.
 #[utoipa::path(get, path = "/groups/{group}/overview", tag = "backups", params(("group" = String, Path, description = "id or name")),
-    responses((status = 200, body = [OverviewView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = GroupOverviewView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show_overview(
     State(state): State<WebState>,
     of: InGroup,
-) -> Result<Json<Vec<OverviewView>>, ApiError> {
+) -> Result<Json<GroupOverviewView>, ApiError> {
     let filter = BackupJobFilter { group: Some(of.group.id.clone()), ..BackupJobFilter::default() };
     let mut jobs = state.metadb().backup_jobs(&filter).await.map_err(fault)?;
-    let mut rows = Vec::new();
+    let mut pairs = Vec::new();
     for deployment in state.metadb().deployments(&of.group.id).await.map_err(fault)? {
         let found = jobs.iter().position(|job| job.deployment == deployment.id);
-        let job = found.map(|n| jobs.swap_remove(n));
-        rows.push(row(&state, deployment, job).await?);
+        pairs.push((deployment, found.map(|n| jobs.swap_remove(n))));
     }
+    let rows = pairs.into_iter().map(|(deployment, job)| row(&state, deployment, job));
+    let mut rows: Vec<OverviewView> = futures::stream::iter(rows).buffered(SIDE_BY_SIDE).try_collect().await?;
     rows.sort_by(|a, b| (a.verdict.level(), &a.rs, &a.deployment).cmp(&(b.verdict.level(), &b.rs, &b.deployment)));
-    Ok(Json(rows))
+    let named = |r: &OverviewView| (r.rs.clone().unwrap_or_else(|| r.hosts.join(",")), r.verdict.level());
+    let verdict = group_verdict(&rows.iter().map(named).collect::<Vec<_>>());
+    Ok(Json(GroupOverviewView { verdict, deployments: rows }))
 }
 
 async fn row(state: &WebState, deployment: Deployment, job: Option<BackupJob>) -> Result<OverviewView, ApiError> {

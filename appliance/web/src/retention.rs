@@ -3,7 +3,7 @@
 //! The plan is the one that the daemon carries out ([`plan_retention`]); nothing is changed here.
 
 use axum::{Json, extract::State};
-use blockstore_engine::Purpose;
+use blockstore_engine::{Account, Purpose, RootId};
 use holdfast_domain::{SnapshotFacts, plan_retention};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 use crate::{
     caller::OfBackup,
     extract::JsonOf,
-    instant::rfc3339,
-    points::Points,
+    instant::{rfc3339, rfc3339_of},
+    points::{Points, class_of},
     problem::{ApiError, Problem},
     settings::RetentionView,
     state::WebState,
@@ -30,6 +30,31 @@ pub(crate) struct GoingView {
     stored_bytes: u64,
 }
 
+/// What would become free, counted exactly from the last account of the blockstore.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FreedView {
+    /// When the account was taken, RFC 3339: the sum is that of then.
+    account_at: String,
+    /// Bytes that would become free beyond what lies in the trash already.
+    stored_bytes: u64,
+    /// Snapshots that would go and are younger than the account: what they hold is not in the sum.
+    younger: u64,
+}
+
+/// What would become free if these went too.
+fn freed(account: &Account, goes: &[RootId]) -> FreedView {
+    let mut gone: Vec<RootId> = account.snapshots.iter().filter(|one| one.trashed).map(|one| one.id).collect();
+    let already = account.freed_if(&gone).stored_bytes;
+    gone.extend(goes);
+    let known = |id: &&RootId| account.snapshots.iter().any(|one| one.id == **id);
+    FreedView {
+        account_at: rfc3339_of(account.at),
+        stored_bytes: account.freed_if(&gone).stored_bytes.saturating_sub(already),
+        younger: (goes.len() - goes.iter().filter(known).count()) as u64,
+    }
+}
+
 /// What a policy would do now.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -38,6 +63,8 @@ pub(crate) struct RetentionPreviewView {
     kept: u64,
     /// Snapshots that would go to the trash, oldest first.
     goes: Vec<GoingView>,
+    /// What that frees, exactly; null before the first collection of the blockstore.
+    freed: Option<FreedView>,
     /// Any second from here on stays restorable, RFC 3339: the start of the oplog window.
     window_from: String,
 }
@@ -64,6 +91,9 @@ pub(crate) async fn preview_retention(
         }
     }
     let plan = plan_retention(&policy, &facts, now);
+    let account = state.blockstore().account().await;
+    let account = account.map_err(|error| ApiError::from_class(class_of(error.class()), &error))?;
+    let ids: Vec<RootId> = plan.trash.iter().filter_map(|id| id.as_str().parse().ok()).collect();
     let goes = points.snapshots.iter().filter(|s| plan.trash.iter().any(|id| id.as_str() == s.root.id.to_string()));
     let goes = goes.map(|s| GoingView {
         id: s.root.id.to_string(),
@@ -73,6 +103,7 @@ pub(crate) async fn preview_retention(
     Ok(Json(RetentionPreviewView {
         kept: plan.keep.len() as u64,
         goes: goes.collect(),
+        freed: account.as_ref().map(|account| freed(account, &ids)),
         window_from: rfc3339(now - i64::from(policy.oplog_window_days) * 86_400),
     }))
 }

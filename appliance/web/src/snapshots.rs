@@ -5,6 +5,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use blockstore_engine::{Account, Pin, Purpose, Root, RootError, RootId};
+use bson::doc;
 use holdfast_domain::{KeepReason, RetentionPolicy, SnapshotFacts, SnapshotId, plan_retention};
 use holdfast_ledger::SnapshotMeta;
 use holdfast_metadb::{SnapshotRequest, SnapshotRequestState};
@@ -66,9 +67,17 @@ pub(crate) struct SnapshotView {
     shared_bytes: Option<u64>,
     /// When it was put into the trash, RFC 3339.
     trashed_at: Option<String>,
+    /// Until when it can be taken out of the trash for certain, RFC 3339; afterwards a collection removes it for good. Null outside the
+    /// trash, and before a daemon has said how long it keeps what lies there.
+    trashed_until: Option<String>,
 }
 
-fn view(snapshot: &Snapshot, proof: Option<String>, account: Option<&Account>) -> SnapshotView {
+fn view(
+    snapshot: &Snapshot,
+    proof: Option<String>,
+    account: Option<&Account>,
+    grace_seconds: Option<i64>,
+) -> SnapshotView {
     let (root, meta) = (&snapshot.root, &snapshot.meta);
     let damaged = root.quarantined.then(|| "damaged".to_owned());
     let usage = account.and_then(|account| account.snapshots.iter().find(|usage| usage.id == root.id));
@@ -90,6 +99,10 @@ fn view(snapshot: &Snapshot, proof: Option<String>, account: Option<&Account>) -
         unique_bytes: usage.map(|usage| usage.unique.stored_bytes),
         shared_bytes: usage.map(|usage| usage.shared.stored_bytes),
         trashed_at: root.trashed_at.map(rfc3339_of),
+        trashed_until: root
+            .trashed_at
+            .zip(grace_seconds)
+            .map(|(at, grace)| rfc3339((at.timestamp_millis() / 1000).saturating_add(grace))),
     }
 }
 
@@ -139,12 +152,13 @@ async fn views(state: &WebState, of: &OfBackup) -> Result<Vec<SnapshotView>, Api
     let points = Points::read(state, &of.job).await?;
     let account = state.blockstore().account().await;
     let account = account.map_err(|error| ApiError::from_class(class_of(error.class()), &error))?;
+    let grace = state.metadb().trash_grace_seconds().await.map_err(fault)?;
     let last = of.job.last_proof.as_ref();
     let proof = |s: &Snapshot| {
         let proof = last.filter(|proof| proof.snapshot == s.root.id.to_string())?;
         Some(if proof.good { "good" } else { "failed" }.to_owned())
     };
-    Ok(points.snapshots.iter().map(|s| view(s, proof(s), account.as_ref())).collect())
+    Ok(points.snapshots.iter().map(|s| view(s, proof(s), account.as_ref(), grace)).collect())
 }
 
 /// One snapshot.
@@ -185,6 +199,38 @@ pub(crate) async fn restore_from_trash(
 pub(crate) struct PinSnapshot {
     /// A name for it; left out or null: the one that it has stays.
     label: Option<String>,
+}
+
+/// What of a snapshot can be changed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ChangeSnapshot {
+    /// A name for it, at most 200 characters; null takes the one that it has away.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required)]
+    label: Option<String>,
+}
+
+/// Names a snapshot, or takes its name away.
+#[utoipa::path(patch, path = "/groups/{group}/backups/{rs}/snapshots/{snapshot}", tag = "snapshots", request_body = ChangeSnapshot,
+    params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set"),
+        ("snapshot" = String, Path, description = "id of the snapshot")),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn label_snapshot(
+    State(state): State<WebState>,
+    of: OfBackup,
+    path: PathOf<(String, String, SnapshotId)>,
+    JsonOf(change): JsonOf<ChangeSnapshot>,
+) -> Result<StatusCode, ApiError> {
+    let PathOf((_, _, id)) = path;
+    let label = change.label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
+    check_label(label.as_deref())?;
+    let root = root_of(&state, &of, &id).await?;
+    state.blockstore().set_label(&root.id, label.clone()).await.map_err(root_error)?;
+    let (before, after) = (doc! { "label": root.label }, doc! { "label": label });
+    let group = Some(&of.group.id);
+    state.audit_change(&of.caller, group, "snapshot named", id.as_str(), Some(before), Some(after)).await;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn check_label(label: Option<&str>) -> Result<(), ApiError> {

@@ -28,6 +28,14 @@ pub(crate) async fn run(command: DeploymentsCommand, client: &Client, output: &O
         DeploymentsCommand::List { group } => {
             output.value(&client.get(&["groups", &group, "deployments"]).await?, show);
         }
+        DeploymentsCommand::Remove { group, deployment } => {
+            let all = client.get(&["groups", &group, "deployments"]).await?;
+            let named = |d: &&Value| d["rs"] == deployment.as_str() || d["id"] == deployment.as_str();
+            let found = items(&all).iter().find(named);
+            let found = found.with_context(|| format!("group {group} has no deployment {deployment}"))?;
+            let answer = client.delete(&["groups", &group, "deployments", &field(found, "id")]).await?;
+            output.value(&answer, |_| format!("{deployment} is removed; `holdfast deployments add` adds it again"));
+        }
     }
     Ok(())
 }

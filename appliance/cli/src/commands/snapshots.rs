@@ -39,6 +39,13 @@ pub(crate) async fn run(command: SnapshotsCommand, client: &Client, output: &Out
             let answer = client.post(&below(&backup, &[&id, "unpin"]), json!({})).await?;
             output.value(&answer, |_| format!("snapshot {id} is no longer pinned"));
         }
+        SnapshotsCommand::Label { backup, id, label } => {
+            let answer = client.patch(&below(&backup, &[&id]), json!({"label": label})).await?;
+            output.value(&answer, |_| match &label {
+                Some(label) => format!("snapshot {id} is named {label:?}"),
+                None => format!("snapshot {id} has no name any more"),
+            });
+        }
         SnapshotsCommand::Show { backup, id } => {
             let snapshot = client.get(&below(&backup, &[&id])).await?;
             output.value(&snapshot, one);
@@ -81,6 +88,7 @@ fn one(s: &Value) -> String {
         ["id", "at", "state", "proof", "label", "pinned", "encrypted", "serverVersion", "chain", "tookSeconds"];
     let mut rows: Vec<_> = fields.iter().map(|name| vec![(*name).to_owned(), field(s, name)]).collect();
     let sizes = ["logicalBytes", "newBytes", "storedBytes", "uniqueBytes", "sharedBytes"];
+    rows.extend(["trashedAt", "trashedUntil"].iter().map(|name| vec![(*name).to_owned(), field(s, name)]));
     rows.extend(sizes.iter().map(|name| vec![(*name).to_owned(), bytes(&s[*name])]));
     table(&["", ""], &rows).trim_start().to_owned()
 }

@@ -7,6 +7,7 @@ import * as access from "./access";
 import type { components } from "./schema";
 
 type S = components["schemas"];
+export type GroupOverview = S["GroupOverviewView"];
 export type Overview = S["OverviewView"];
 export type Backup = S["BackupView"];
 export type Deployment = S["DeploymentView"];
@@ -34,12 +35,15 @@ export const sessionQuery = queryOptions({
 const path = (group: string) => ({ params: { path: { group } } });
 const of = (group: string, rs: string) => ({ params: { path: { group, rs } } });
 
-export const overviewQuery = (group: string) =>
+export const groupOverviewQuery = (group: string) =>
   queryOptions({
     queryKey: ["group", group, "overview"],
     queryFn: () => data(client.GET("/groups/{group}/overview", path(group))),
     ...live,
   });
+/** The same answer, its deployments alone. */
+export const overviewQuery = (group: string) =>
+  queryOptions({ ...groupOverviewQuery(group), select: (all: GroupOverview) => all.deployments });
 export const deploymentsQuery = (group: string) =>
   queryOptions({
     queryKey: ["group", group, "deployments"],

@@ -673,7 +673,8 @@ export interface paths {
         delete: operations["delete_snapshot"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Names a snapshot, or takes its name away. */
+        patch: operations["label_snapshot"];
         trace?: never;
     };
     "/groups/{group}/backups/{rs}/snapshots/{snapshot}/pin": {
@@ -807,6 +808,24 @@ export interface paths {
         get: operations["show_deployment"];
         put?: never;
         post?: never;
+        /** Removes a deployment that has no backup. Nothing that is stored is lost by it: it can be added again. */
+        delete: operations["remove_deployment"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/deployments/{deployment}/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has an agent look at it again: its members and their states, its privileges, its size. */
+        post: operations["look_again"];
         delete?: never;
         options?: never;
         head?: never;
@@ -975,7 +994,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Each deployment of the group with its verdict, the worst first. */
+        /** The group's verdict, and each of its deployments with its own, the worst first. */
         get: operations["show_overview"];
         put?: never;
         post?: never;
@@ -1892,6 +1911,11 @@ export interface components {
             retention?: components["schemas"]["RetentionView"] | null;
             schedule?: components["schemas"]["ScheduleView"] | null;
         };
+        /** @description What of a snapshot can be changed. */
+        ChangeSnapshot: {
+            /** @description A name for it, at most 200 characters; null takes the one that it has away. */
+            label: string | null;
+        };
         /** @description What shall change; what is left out stays. */
         ChangeStore: {
             /** @description Name of a new access key. */
@@ -2273,10 +2297,14 @@ export interface components {
             created: string;
             /** @description The connection string is stored (sealed). */
             credentialsStored: boolean;
+            /** @description When the agent looked, RFC 3339: the states are those of then. */
+            discovered?: string | null;
             /** @description Its members, `host:port`; before they are known, the hosts of the connection string. */
             hosts: string[];
             /** @description Id. */
             id: string;
+            /** @description Its members with their states; empty before an agent looked. */
+            members: components["schemas"]["MemberStateView"][];
             /** @description What the agent may and may not do there. */
             privileges: components["schemas"]["PrivilegeView"][];
             /** @description Why it cannot be backed up, and what to do. */
@@ -2334,6 +2362,21 @@ export interface components {
             /** @description Replica sets of the source. */
             replicaSets?: string[];
         };
+        /** @description What would become free, counted exactly from the last account of the blockstore. */
+        FreedView: {
+            /** @description When the account was taken, RFC 3339: the sum is that of then. */
+            accountAt: string;
+            /**
+             * Format: int64
+             * @description Bytes that would become free beyond what lies in the trash already.
+             */
+            storedBytes: number;
+            /**
+             * Format: int64
+             * @description Snapshots that would go and are younger than the account: what they hold is not in the sum.
+             */
+            younger: number;
+        };
         /** @description Instants that no chain covers. */
         GapView: {
             /** @description Last instant before it. */
@@ -2352,6 +2395,22 @@ export interface components {
              * @description Bytes that it added to the store when it was taken; blocks that others use too stay.
              */
             storedBytes: number;
+        };
+        /** @description The group at a glance. */
+        GroupOverviewView: {
+            /** @description Its deployments, the worst first. */
+            deployments: components["schemas"]["OverviewView"][];
+            /** @description What is to be said of the group. */
+            verdict: components["schemas"]["GroupVerdictView"];
+        };
+        /** @description What is to be said of a group. */
+        GroupVerdictView: {
+            /** @description How many are protected, and how many of them proved. */
+            detail: string;
+            /** @description The worst of its deployments: `unprotected`, `late`, `off`, `running`, `protected` or `proved`; `off` when it has none. */
+            level: components["schemas"]["Level"];
+            /** @description One sentence: what is not well, or that everything is protected. */
+            sentence: string;
         };
         /** @description A group. */
         GroupView: {
@@ -2639,6 +2698,20 @@ export interface components {
             security: components["schemas"]["MailSecurity"];
             /** @description User name; null: none is needed. */
             username?: string | null;
+        };
+        /** @description A member of a replica set, as the agent saw it when it looked last. */
+        MemberStateView: {
+            /**
+             * Format: int64
+             * @description It applies writes this much later on purpose, in seconds.
+             */
+            delaySeconds: number;
+            /** @description Hidden from clients. */
+            hidden: boolean;
+            /** @description `host:port`. */
+            host: string;
+            /** @description `PRIMARY`, `SECONDARY`, `ARBITER`, `DOWN` and what else the server says. */
+            state: string;
         };
         /** @description A member. */
         MemberView: {
@@ -3181,6 +3254,7 @@ export interface components {
         };
         /** @description What a policy would do now. */
         RetentionPreviewView: {
+            freed?: components["schemas"]["FreedView"] | null;
             /** @description Snapshots that would go to the trash, oldest first. */
             goes: components["schemas"]["GoingView"][];
             /**
@@ -3408,6 +3482,11 @@ export interface components {
             tookSeconds: number;
             /** @description When it was put into the trash, RFC 3339. */
             trashedAt?: string | null;
+            /**
+             * @description Until when it can be taken out of the trash for certain, RFC 3339; afterwards a collection removes it for good. Null outside the
+             *     trash, and before a daemon has said how long it keeps what lies there.
+             */
+            trashedUntil?: string | null;
             /**
              * Format: int64
              * @description Stored bytes that no other snapshot needs: freed if it alone were gone. As of the last account; null when it is younger.
@@ -5205,6 +5284,42 @@ export interface operations {
             };
         };
     };
+    label_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description name of the replica set */
+                rs: string;
+                /** @description id of the snapshot */
+                snapshot: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeSnapshot"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     pin_snapshot: {
         parameters: {
             query?: never;
@@ -5489,6 +5604,68 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_deployment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description id */
+                deployment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    look_again: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description id */
+                deployment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5871,7 +6048,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OverviewView"][];
+                    "application/json": components["schemas"]["GroupOverviewView"];
                 };
             };
             default: {

@@ -19,6 +19,9 @@ export function useMay(group: string | undefined) {
   return {
     backup: here("backups:change"),
     agents: here("agents:create"),
+    deployments: here("deployments:change"),
+    daemons: allowed(session.globalRoles, "daemons:read"),
+    owner: roles.includes("owner"),
     people: here("members:change"),
     audit: here("audit:read"),
     /** Roles that the person may hand out there: owners all, user admins all but owner. */

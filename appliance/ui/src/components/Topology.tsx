@@ -1,9 +1,17 @@
 // The picture of a deployment: members, the one that is read, the agent, the head. Text in it is text, so that it can be read aloud.
 import { Text } from "@mantine/core";
+import type { components } from "../api/schema";
 import { duration } from "../lib/time";
+import { Time } from "./Time";
+
+type Member = components["schemas"]["MemberStateView"];
 
 interface Props {
   hosts: string[];
+  /** Their states, when an agent looked. */
+  members: Member[];
+  /** When it looked. */
+  seen: string | null;
   reads: string | null;
   agent: string | null;
   daemon: string | null;
@@ -12,13 +20,23 @@ interface Props {
 
 const BOX = { w: 150, h: 44 };
 
-export function Topology({ hosts, reads, agent, daemon, lag }: Props) {
+/** "secondary, hidden, 1 h delayed". */
+export function memberNote(member: Member | undefined): string {
+  if (!member) return "member";
+  const notes = [member.state.toLowerCase()];
+  if (member.hidden) notes.push("hidden");
+  if (member.delaySeconds > 0) notes.push(`${duration(member.delaySeconds)} delayed`);
+  return notes.join(", ");
+}
+
+export function Topology({ hosts, members, seen, reads, agent, daemon, lag }: Props) {
+  const noteOf = (host: string) => memberNote(members.find((m) => m.host === host));
   const rows = Math.max(hosts.length, 1);
   const height = Math.max(rows * (BOX.h + 14) + 26, 150);
   const top = (n: number) => 24 + n * (BOX.h + 14);
   const middle = 24 + (rows * (BOX.h + 14) - 14) / 2;
   const label = [
-    `${rows} members: ${hosts.join(", ")}`,
+    `${rows} members: ${hosts.map((host) => `${host} (${noteOf(host)})`).join(", ")}`,
     reads ? `the agent reads from ${reads}` : "no member is read now",
     agent ? `agent on ${agent}` : "no agent",
     daemon ? `head on daemon ${daemon}` : "no head yet",
@@ -46,7 +64,7 @@ export function Topology({ hosts, reads, agent, daemon, lag }: Props) {
                   strokeWidth={read ? 2.5 : 1.2}
                   strokeDasharray={read ? undefined : "3 4"}
                 />
-                <Box x={4} y={top(n)} title={host} note={read ? "is read" : "member"} strong={read} />
+                <Box x={4} y={top(n)} title={host} note={noteOf(host) + (read ? ", is read" : "")} strong={read} />
               </g>
             );
           })}
@@ -67,6 +85,11 @@ export function Topology({ hosts, reads, agent, daemon, lag }: Props) {
           />
         </svg>
       </div>
+      {seen ? (
+        <Text size="xs" className="hf-dim" mt="xs">
+          States of the members as the agent saw them <Time at={seen} ago />.
+        </Text>
+      ) : null}
       {hosts.length === 1 ? (
         <Text size="xs" className="hf-dim" mt="xs">
           One member only: while it is down nothing can be read, and a lost disk loses what was not sent yet.
@@ -86,9 +109,10 @@ function Column({ x, title }: { x: number; title: string }) {
 
 function Box({ x, y, title, note, strong }: { x: number; y: number; title: string; note: string; strong: boolean }) {
   const short = title.length > 21 ? `${title.slice(0, 20)}…` : title;
+  const shortNote = note.length > 26 ? `${note.slice(0, 25)}…` : note;
   return (
     <g>
-      <title>{title}</title>
+      <title>{`${title}: ${note}`}</title>
       <rect
         x={x}
         y={y}
@@ -103,7 +127,7 @@ function Box({ x, y, title, note, strong }: { x: number; y: number; title: strin
         {short}
       </text>
       <text x={x + 10} y={y + 34} fontSize="11" fill="var(--hf-dim)">
-        {note}
+        {shortNote}
       </text>
     </g>
   );

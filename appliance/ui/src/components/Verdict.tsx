@@ -18,6 +18,9 @@ const WORDS: Record<string, { tone: Tone; word: string }> = {
 
 const wordOf = (level: string) => WORDS[level] ?? { tone: "grey" as Tone, word: level };
 
+/** The colour of a level. */
+export const toneOf = (level: string): Tone => wordOf(level).tone;
+
 export function VerdictMark({ verdict }: { verdict: Verdict }) {
   const { tone, word } = wordOf(verdict.level);
   return <Mark tone={tone}>{word}</Mark>;

@@ -5,6 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { client, data } from "../api/client";
 import type { Backup, Retention } from "../api/queries";
+import type { components } from "../api/schema";
 import { useMay } from "../app/session";
 import { Mark } from "../components/Mark";
 import { ProblemAlert } from "../components/Problem";
@@ -12,6 +13,7 @@ import { say } from "../components/said";
 import { Time } from "../components/Time";
 import { bytes, counted } from "../lib/format";
 import { duration } from "../lib/time";
+import { BackupPlacement } from "./BackupPlacement";
 
 const EVERY = [60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400];
 type Kept = Required<Retention>;
@@ -24,7 +26,30 @@ const FIELDS: { key: keyof Kept; label: string; unit: string; max: number }[] = 
   { key: "monthlyMonths", label: "One per month for", unit: "months", max: 120 },
 ];
 
+type Exact = components["schemas"]["RetentionPreviewView"]["freed"];
+
+/** What becomes free: exact where the blockstore was counted, else what the snapshots added when they were taken. */
+function Freed({ exact, most }: { exact: Exact; most: number }) {
+  if (!exact) return <>At most {bytes(most)} become free; blocks that others share stay.</>;
+  return (
+    <>
+      {bytes(exact.storedBytes)} become free, counted <Time at={exact.accountAt} ago />
+      {exact.younger ? `, and what ${counted(exact.younger, "younger snapshot")} alone hold` : ""}.
+    </>
+  );
+}
+
+/** Everything that can be set of a backup: what is kept, how it is read and where it lies. */
 export function BackupSettings({ group, rs, backup }: { group: string; rs: string; backup: Backup }) {
+  return (
+    <Stack gap={40}>
+      <Keeping group={group} rs={rs} backup={backup} />
+      <BackupPlacement group={group} rs={rs} backup={backup} />
+    </Stack>
+  );
+}
+
+function Keeping({ group, rs, backup }: { group: string; rs: string; backup: Backup }) {
   const may = useMay(group);
   const queries = useQueryClient();
   const saved = backup.settings;
@@ -136,8 +161,8 @@ export function BackupSettings({ group, rs, backup }: { group: string; rs: strin
                 <Text size="sm" mt={4}>
                   {goes.length ? (
                     <>
-                      From <Time at={goes[0]!.at} /> to <Time at={goes.at(-1)!.at} />. At most {bytes(freed)} become
-                      free; blocks that others share stay.{" "}
+                      From <Time at={goes[0]!.at} /> to <Time at={goes.at(-1)!.at} />.{" "}
+                      <Freed exact={preview.data.freed} most={freed} />{" "}
                     </>
                   ) : null}
                   Any second after <Time at={preview.data.windowFrom} /> is kept restorable.

@@ -1,10 +1,10 @@
 // One deployment: verdict, topology, what the agent may do there, and its backup.
-import { Button, Group, SimpleGrid, Stack, Text, Title } from "@mantine/core";
-import { useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
-import { useParams } from "@tanstack/react-router";
+import { Button, Group, MultiSelect, SimpleGrid, Stack, Text, Title } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
 import { useState } from "react";
 import { client } from "../api/client";
-import { agentsQuery, backupQuery, deploymentsQuery, overviewQuery } from "../api/queries";
+import { agentsQuery, backupQuery, daemonsQuery, deploymentsQuery, overviewQuery } from "../api/queries";
 import { useMay } from "../app/session";
 import { Confirm } from "../components/Confirm";
 import { CopyId } from "../components/CopyLine";
@@ -13,6 +13,7 @@ import { Link, LinkButton } from "../components/Link";
 import { Mark } from "../components/Mark";
 import { Page } from "../components/Page";
 import { Empty, ProblemAlert } from "../components/Problem";
+import { say } from "../components/said";
 import { Time } from "../components/Time";
 import { Topology } from "../components/Topology";
 import { VerdictBanner } from "../components/Verdict";
@@ -34,6 +35,20 @@ export function DeploymentPage() {
   const [error, setError] = useState<unknown>(null);
   const [stopping, setStopping] = useState(false);
   const [resyncing, setResyncing] = useState(false);
+  const [removing, setRemoving] = useState(false);
+  const navigate = useNavigate();
+  const [labels, setLabels] = useState<string[]>([]);
+  const daemons = useQuery({ ...daemonsQuery, enabled: may.daemons }).data ?? [];
+  const daemonLabels = [...new Set(daemons.flatMap((d) => d.labels))];
+
+  const looking = useMutation({
+    mutationFn: () =>
+      client.POST("/groups/{group}/deployments/{deployment}/look", { params: { path: { group, deployment: id } } }),
+    onSuccess: async () => {
+      say("An agent of the group looks at it.");
+      await queries.invalidateQueries({ queryKey: ["group", group] });
+    },
+  });
 
   if (!deployment || !row) {
     return (
@@ -52,7 +67,7 @@ export function DeploymentPage() {
     setBusy(true);
     setError(null);
     try {
-      await client.POST("/groups/{group}/backups/{rs}/start", { ...params, body: {} });
+      await client.POST("/groups/{group}/backups/{rs}/start", { ...params, body: { daemonLabels: labels } });
       await renew();
     } catch (problem) {
       setError(problem);
@@ -81,8 +96,30 @@ export function DeploymentPage() {
             </LinkButton>
           ) : null}
           {may.backup && deployment.state === "found" && !runs ? (
-            <Button loading={busy} onClick={() => void start()}>
-              {job ? "Start the backup again" : "Start the backup"}
+            <>
+              {!job && daemonLabels.length ? (
+                <MultiSelect
+                  aria-label="Labels that the daemon must have"
+                  placeholder="any daemon"
+                  data={daemonLabels}
+                  value={labels}
+                  onChange={setLabels}
+                  w={200}
+                />
+              ) : null}
+              <Button loading={busy} onClick={() => void start()}>
+                {job ? "Start the backup again" : "Start the backup"}
+              </Button>
+            </>
+          ) : null}
+          {may.deployments ? (
+            <Button variant="default" loading={looking.isPending} onClick={() => looking.mutate()}>
+              Look again
+            </Button>
+          ) : null}
+          {may.deployments && !row.state ? (
+            <Button variant="default" onClick={() => setRemoving(true)}>
+              Remove…
             </Button>
           ) : null}
           {may.backup && runs ? (
@@ -98,7 +135,7 @@ export function DeploymentPage() {
         </>
       }
     >
-      <ProblemAlert error={error} />
+      <ProblemAlert error={error ?? looking.error} />
       <VerdictBanner verdict={row.verdict} />
       {deployment.refusal ? (
         <section className="hf-panel">
@@ -115,6 +152,8 @@ export function DeploymentPage() {
           </Title>
           <Topology
             hosts={deployment.hosts}
+            members={deployment.members}
+            seen={deployment.discovered ?? null}
             reads={job?.agentReport?.member ?? null}
             agent={agent?.hostname ?? null}
             daemon={job?.daemon ?? null}
@@ -218,6 +257,25 @@ export function DeploymentPage() {
           All data is copied anew. What can be restored now stays restorable. Writes from now until the copy is complete
           cannot be restored to the second: they stay a gap.
         </p>
+      </Confirm>
+      <Confirm
+        opened={removing}
+        title={`Remove ${nameOf(deployment)}`}
+        button="Remove it"
+        onClose={() => setRemoving(false)}
+        onConfirm={async () => {
+          await client.DELETE("/groups/{group}/deployments/{deployment}", {
+            params: { path: { group, deployment: id } },
+          });
+          await renew();
+          await navigate({ to: "/g/$group/deployments", params: { group } });
+        }}
+      >
+        <p>
+          The appliance forgets this replica set and its connection string. It has no backup: no stored data is lost,
+          and nothing changes at the databases.
+        </p>
+        <p>It can be added again at any time, with its connection string.</p>
       </Confirm>
       <Group />
     </Page>

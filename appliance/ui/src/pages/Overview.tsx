@@ -4,7 +4,7 @@ import { useSuspenseQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo } from "react";
-import { overviewQuery, type Overview } from "../api/queries";
+import { groupOverviewQuery, type Overview } from "../api/queries";
 import { useNow } from "../app/now";
 import { useMay } from "../app/session";
 import { DataTable } from "../components/DataTable";
@@ -13,7 +13,7 @@ import { Mark } from "../components/Mark";
 import { Page } from "../components/Page";
 import { Empty } from "../components/Problem";
 import { Time } from "../components/Time";
-import { VerdictMark } from "../components/Verdict";
+import { toneOf, VerdictMark } from "../components/Verdict";
 import { counted } from "../lib/format";
 import { nameOf } from "../lib/names";
 import { duration } from "../lib/time";
@@ -25,7 +25,7 @@ function Rpo({ at }: { at: number | null | undefined }) {
 
 export function OverviewPage() {
   const { group } = useParams({ from: "/app/g/$group/" });
-  const rows = useSuspenseQuery(overviewQuery(group)).data;
+  const { deployments: rows, verdict } = useSuspenseQuery(groupOverviewQuery(group)).data;
   const may = useMay(group);
   const columns = useMemo<ColumnDef<Overview>[]>(
     () => [
@@ -104,11 +104,6 @@ export function OverviewPage() {
     ],
     [group],
   );
-  const bad = rows.filter((r) => r.verdict.level === "unprotected").length;
-  const late = rows.filter((r) => r.verdict.level === "late").length;
-  const off = rows.filter((r) => r.verdict.level === "off").length;
-  const good = rows.filter((r) => r.verdict.level === "proved" || r.verdict.level === "protected").length;
-  const proved = rows.filter((r) => r.verdict.level === "proved").length;
   return (
     <Page
       title="Overview"
@@ -140,26 +135,12 @@ export function OverviewPage() {
         </Empty>
       ) : (
         <>
-          <section
-            className="hf-banner"
-            data-tone={bad ? "red" : late ? "amber" : proved === rows.length ? "green" : undefined}
-            aria-label="Is it safe?"
-          >
+          <section className="hf-banner" data-tone={toneOf(verdict.level)} aria-label="Is it safe?">
             <Text fw={600} size="lg">
-              {bad
-                ? `${counted(bad, "deployment")} not protected`
-                : late
-                  ? `Everything is protected; ${late === 1 ? "one is" : `${late} are`} late`
-                  : good === rows.length
-                    ? "Everything is protected"
-                    : off
-                      ? `${counted(off, "deployment")} not backed up`
-                      : "A first copy is being made"}
+              {verdict.sentence}
             </Text>
             <Text size="sm" mt={2}>
-              {good} of {rows.length} protected with nothing late
-              {late ? ` · ${late} late` : ""}
-              {off ? ` · ${off} not backed up` : ""}
+              {verdict.detail}
             </Text>
           </section>
           <DataTable rows={rows} columns={columns} label="Deployments, the worst first" rowId={(r) => r.deployment} />

@@ -15,6 +15,8 @@ import { Mark, type Tone } from "../components/Mark";
 import { Empty, ProblemAlert } from "../components/Problem";
 import { say } from "../components/said";
 import { Time } from "../components/Time";
+import { Label } from "./SnapshotLabel";
+import { Trash } from "./SnapshotTrash";
 import { bytes } from "../lib/format";
 import { duration } from "../lib/time";
 import { Fact } from "./Deployment";
@@ -40,7 +42,7 @@ export function Snapshots({ group, rs, backup, snapshots, chosen }: Props) {
   const may = useMay(group);
   const [taking, setTaking] = useState(false);
   const rows = useMemo(() => snapshots.filter((s) => s.state === "complete").reverse(), [snapshots]);
-  const trashed = snapshots.length - rows.length;
+  const trashed = useMemo(() => snapshots.filter((s) => s.state === "trashed").reverse(), [snapshots]);
   const columns = useMemo<ColumnDef<Snapshot>[]>(
     () => [
       {
@@ -84,11 +86,16 @@ export function Snapshots({ group, rs, backup, snapshots, chosen }: Props) {
         cell: ({ row: { original: s } }) => bytes(s.newBytes),
       },
       {
-        id: "stored",
-        header: "Stored",
+        id: "unique",
+        header: "Its alone",
         meta: { right: true },
-        accessorFn: (s) => s.storedBytes,
-        cell: ({ row: { original: s } }) => bytes(s.storedBytes),
+        accessorFn: (s) => s.uniqueBytes ?? -1,
+        cell: ({ row: { original: s } }) =>
+          s.uniqueBytes === null || s.uniqueBytes === undefined ? (
+            <span className="hf-dim">not counted yet</span>
+          ) : (
+            bytes(s.uniqueBytes)
+          ),
       },
       {
         id: "open",
@@ -114,8 +121,8 @@ export function Snapshots({ group, rs, backup, snapshots, chosen }: Props) {
     <Stack gap="md">
       <Group justify="space-between">
         <Text size="sm" className="hf-dim">
-          Size: all files. New: what was not in the store yet. Stored: the same, compressed; {bytes(stored)} in all.
-          {trashed ? ` ${trashed} more lie in the trash.` : ""}
+          Size: all files. New: what was not in the store yet; {bytes(stored)} in all, compressed. Its alone: what would
+          become free if that snapshot were gone.
         </Text>
         {may.backup ? (
           <Button onClick={() => setTaking(true)} disabled={backup.state === "stopped" || backup.state === "failed"}>
@@ -131,6 +138,7 @@ export function Snapshots({ group, rs, backup, snapshots, chosen }: Props) {
           {duration(backup.settings.schedule.everySeconds)}.
         </Empty>
       )}
+      {trashed.length ? <Trash group={group} rs={rs} snapshots={trashed} /> : null}
       <Drawer
         opened={!!open}
         onClose={() => void navigate({ search: (old) => ({ ...old, snapshot: undefined }), resetScroll: false })}
@@ -181,12 +189,18 @@ function Detail({ group, rs, snapshot }: { group: string; rs: string; snapshot: 
         <Fact name="Taken in">{duration(snapshot.tookSeconds)}</Fact>
         <Fact name="MongoDB">{snapshot.serverVersion}</Fact>
         <Fact name="Chain">{snapshot.chain}</Fact>
+        <Fact name="Its alone">
+          {snapshot.uniqueBytes === null || snapshot.uniqueBytes === undefined
+            ? "not counted yet"
+            : bytes(snapshot.uniqueBytes)}
+        </Fact>
         <Fact name="Kept">{snapshot.pinned ? "pinned: until it is unpinned" : "as the schedule says"}</Fact>
         <Fact name="Id">
           <CopyId id={snapshot.id} short={12} />
         </Fact>
       </dl>
       <ProblemAlert error={pin.error} />
+      {may.backup ? <Label key={snapshot.id} group={group} rs={rs} snapshot={snapshot} /> : null}
       {may.backup ? (
         <Group gap="xs">
           <LinkButton to="/g/$group/backups/$rs/restore" params={{ group, rs }} search={{ snapshot: snapshot.id }}>
@@ -212,9 +226,14 @@ function Detail({ group, rs, snapshot }: { group: string; rs: string; snapshot: 
       >
         <p>
           The snapshot of <Time at={snapshot.at} /> is no longer offered. Seconds that only it makes restorable are lost
-          with it; up to {bytes(snapshot.storedBytes)} become free, less what other snapshots share.
+          with it;{" "}
+          {snapshot.uniqueBytes === null || snapshot.uniqueBytes === undefined
+            ? `up to ${bytes(snapshot.storedBytes)} become free, less what other snapshots share.`
+            : `${bytes(snapshot.uniqueBytes)} become free: what other snapshots share stays.`}
         </p>
-        <p>It stays in the trash for the grace time of the appliance before its blocks are freed.</p>
+        <p>
+          It lies in the trash below the list until the date that stands there; until then it can be taken out again.
+        </p>
       </Confirm>
     </Stack>
   );
