@@ -13,6 +13,7 @@ import {
 import { Problem } from "../api/client";
 import { sessionQuery, setupQuery } from "../api/queries";
 import { Empty, ProblemAlert } from "../components/Problem";
+import { Failed, NoPage } from "./Failed";
 import { Frame } from "./Frame";
 
 const root = createRootRouteWithContext<{ queries: QueryClient }>()({
@@ -97,6 +98,13 @@ const app = createRoute({
     }
   },
   component: Frame,
+  // Without a session there is no frame to stand in.
+  errorComponent: ({ error, reset }) => (
+    <main style={{ padding: 24 }}>
+      <ProblemAlert error={error} retry={reset} />
+    </main>
+  ),
+  notFoundComponent: NoPage,
 });
 
 const home = createRoute({
@@ -321,7 +329,14 @@ const tree = root.addChildren([
 ]);
 
 export const makeRouter = (queries: QueryClient) =>
-  createRouter({ routeTree: tree, context: { queries }, defaultPreload: "intent", defaultPreloadStaleTime: 0 });
+  createRouter({
+    routeTree: tree,
+    context: { queries },
+    defaultPreload: "intent",
+    defaultPreloadStaleTime: 0,
+    // Every page fails in its own place: one refusal does not take the frame away.
+    defaultErrorComponent: Failed,
+  });
 
 declare module "@tanstack/react-router" {
   interface Register {
