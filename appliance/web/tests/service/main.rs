@@ -8,6 +8,7 @@ mod guards;
 mod mail;
 mod matrix;
 mod people;
+mod restore_history;
 mod restores;
 mod snapshots;
 mod timeline;
