@@ -19,7 +19,7 @@ use blockstore_engine::{
 };
 use holdfast_domain::{
     ArchiveFormat, Classify as _, EntryPosition, ErrorClass, LeaseWatch, OpTime, Progress, RestoreJobId, RestoreState,
-    RestoreTarget, SnapshotPoint, Ts, chain_for,
+    RestoreTarget, SnapshotPoint, Ts, chain_for, restore_scratch_bytes,
 };
 use holdfast_ledger::{LedgerError, SnapshotMeta};
 use holdfast_metadb::{MetaError, RestoreFence, RestoreJob, RestoreUpdate};
@@ -259,7 +259,7 @@ impl Work<'_> {
         replay::check_reach(self.ctx, &self.job.job, &base.meta, to).await?;
         let io = |e: std::io::Error| RestoreError::Snapshot(SnapshotError::Io(e));
         let room = space::room(self.ctx.layout.root(), self.ctx.settings.head_bytes_max).map_err(io)?;
-        let needed = base.root.logical_bytes + base.root.logical_bytes / 4 + space::HEAD_RESERVE_BYTES;
+        let needed = restore_scratch_bytes(base.root.logical_bytes);
         if room.free_bytes < needed {
             return Err(RestoreError::NoRoom { free_mb: room.free_bytes >> 20, needed_mb: needed >> 20 });
         }

@@ -32,7 +32,7 @@ pub use ledger_entry::{CloseReason, EntryBody, EntryPosition, LedgerEntry, Paylo
 pub use offsite::{OffsiteCandidate, OffsiteFilter, offsite_due};
 pub use optime::{OpTime, ParseTsError, Ts};
 pub use restorable::{ChainSpan, Range, SnapshotPoint, chain_for, ranges};
-pub use restore_job::{ArchiveFormat, RestoreState, RestoreTarget};
+pub use restore_job::{ArchiveFormat, RestoreState, RestoreTarget, restore_scratch_bytes};
 pub use retention::{KeepReason, Kept, RetentionPlan, RetentionPolicy, SnapshotFacts, plan_retention};
 pub use schedule::SnapshotSchedule;
 pub use summary::{DdlMark, NamespaceCount, OpKind, SliceSummary, SummaryBuilder};

@@ -52,6 +52,16 @@ impl FromStr for ArchiveFormat {
     }
 }
 
+/// Bytes that stay free on a disk of heads: a journal, a checkpoint and one batch fit several times (512 MB).
+const SCRATCH_RESERVE_BYTES: u64 = 512 << 20;
+
+/// Bytes that a daemon's disk must have free to make the state at an instant from a snapshot whose files have so many: the files, a quarter
+/// for what the replay writes, and the reserve. The daemon refuses below it; estimates show it before.
+#[must_use]
+pub const fn restore_scratch_bytes(snapshot_bytes: u64) -> u64 {
+    snapshot_bytes.saturating_add(snapshot_bytes / 4).saturating_add(SCRATCH_RESERVE_BYTES)
+}
+
 /// State of a restore job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

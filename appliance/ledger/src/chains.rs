@@ -1,6 +1,6 @@
 //! Which chains a ledger has, and how far each goes.
 
-use holdfast_domain::{BackupJobId, ChainSpan};
+use holdfast_domain::{BackupJobId, ChainSpan, CloseReason, EntryBody};
 
 use crate::{Ledger, LedgerError};
 
@@ -29,6 +29,18 @@ impl Ledger {
         }
         out.reverse();
         Ok(out)
+    }
+
+    /// Why a chain ended: one indexed read. None: it has not, or retention has already taken its closing entry.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn close_reason(&self, job: &BackupJobId, chain: i64) -> Result<Option<CloseReason>, LedgerError> {
+        let last = self.last_entry(job, chain).await?.filter(|doc| doc.entry.at.chain == chain);
+        Ok(last.and_then(|doc| match doc.entry.body {
+            EntryBody::Close { reason } => Some(reason),
+            _ => None,
+        }))
     }
 
     /// Start point, and the first sequence number from which nothing is missing.

@@ -76,7 +76,7 @@ pub use offsite_copies::{
 };
 pub use one_time::OneTimeKind;
 pub use payload_stores::{DATABASE_STORE, PayloadStore, PayloadStoreLocation, PayloadStoreState, PayloadStores};
-pub use restore_jobs::{NewRestoreJob, RestoreJob, RestoreUpdate};
+pub use restore_jobs::{NewRestoreJob, RestoreCursor, RestoreJob, RestoreUpdate, Revoked};
 pub use secret::{SecretKind, hash_secret, new_secret};
 pub use sessions::{NewSession, Session};
 pub use settings::{

@@ -76,11 +76,45 @@ pub struct RestoreJob {
     pub created: DateTime,
     /// Who asked.
     pub created_by: String,
+    /// Why, in the words of who asked; empty: nothing was said.
+    #[serde(default)]
+    pub reason: String,
+    /// Bytes of the base's files and of the oplog to replay, as they were planned; None: nothing has to be made. Written by web, read by the
+    /// estimates of later restores.
+    #[serde(default)]
+    pub planned_bytes: Option<i64>,
+    /// When a daemon began the attempt that is under way or was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<DateTime>,
+    /// When it was made, or failed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<DateTime>,
+    /// Who took the link away before its time, and when.
+    #[serde(default)]
+    pub revoked: Option<Revoked>,
     /// The daemon that makes it; None: none is needed.
     #[serde(default)]
     pub daemon: Option<DaemonId>,
     /// Who works on it.
     pub lease: Lease,
+}
+
+/// A link that was taken away by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Who did it.
+    pub by: String,
+    /// When.
+    pub at: DateTime,
+}
+
+/// Where a page of restores goes on: after this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestoreCursor {
+    /// When the last one of the page before was asked for.
+    pub created: DateTime,
+    /// Its id.
+    pub id: RestoreJobId,
 }
 
 /// A restore job to make. Its base root is pinned already.
@@ -120,6 +154,10 @@ pub struct NewRestoreJob {
     pub uses: i64,
     /// Who asks.
     pub created_by: String,
+    /// Why; empty: nothing is said.
+    pub reason: String,
+    /// Bytes of the base's files and of the oplog to replay; None: nothing has to be made.
+    pub planned_bytes: Option<i64>,
     /// The daemon that shall make it.
     pub daemon: Option<DaemonId>,
 }
@@ -198,6 +236,11 @@ impl MetaDb {
             error: None,
             created: DateTime::now(),
             created_by: new.created_by,
+            reason: new.reason,
+            planned_bytes: new.planned_bytes,
+            started: None,
+            ended: None,
+            revoked: None,
             daemon: new.daemon,
             lease: Lease { owner: String::new(), epoch: 0, beat: 0 },
         };
@@ -238,6 +281,51 @@ impl MetaDb {
         self.list_restores(doc! { "job": job.clone() }, -1).await
     }
 
+    /// A page of a group's restore jobs, newest first, at most `limit` of them (1 to 1000).
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn restores_page(
+        &self,
+        group: &GroupId,
+        after: Option<&RestoreCursor>,
+        limit: i64,
+    ) -> Result<Vec<RestoreJob>, MetaError> {
+        let op = "list restore jobs";
+        let mut filter = doc! { "group": group.clone() };
+        if let Some(RestoreCursor { created, id }) = after {
+            let same = doc! { "created": *created, "_id": { "$lt": id.clone() } };
+            filter.insert("$or", vec![doc! { "created": { "$lt": *created } }, same]);
+        }
+        let found = self
+            .of("restore_jobs")
+            .find(filter)
+            .sort(doc! { "created": -1, "_id": -1 })
+            .limit(limit.clamp(1, RESTORES_MAX))
+            .await;
+        found.map_err(on(op))?.try_collect().await.map_err(on(op))
+    }
+
+    /// The newest restores of a group that a daemon made and that say how long it took, at most `limit`.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn measured_restores(&self, group: &GroupId, limit: i64) -> Result<Vec<RestoreJob>, MetaError> {
+        let op = "list measured restores";
+        let date = doc! { "$type": "date" };
+        let filter = doc! {
+            "group": group.clone(), "plannedBytes": { "$gt": 0 }, "started": date.clone(), "ended": date,
+            "root": { "$ne": Bson::Null },
+        };
+        let found = self
+            .of("restore_jobs")
+            .find(filter)
+            .sort(doc! { "created": -1, "_id": -1 })
+            .limit(limit.clamp(1, RESTORES_MAX))
+            .await;
+        found.map_err(on(op))?.try_collect().await.map_err(on(op))
+    }
+
     /// Restore jobs that a daemon must make or is making, oldest first: those given to it, and those of jobs bound to it that
     /// were given to none.
     ///
@@ -270,7 +358,16 @@ impl MetaDb {
         set.insert("state", to_bson(op, &state)?);
         let mut filter = fence.filter();
         filter.insert("state", doc! { "$in": to_bson(op, &[RestoreState::Queued, RestoreState::Running])? });
-        let done = self.of::<RestoreJob>("restore_jobs").update_one(filter, doc! { "$set": set }).await;
+        // The clock of one attempt: it starts when the first step is told, and an attempt that is put back does not count.
+        let change = match state {
+            RestoreState::Queued => doc! { "$set": set, "$unset": { "started": "" } },
+            RestoreState::Running => doc! { "$set": set, "$min": { "started": DateTime::now() } },
+            RestoreState::Ready | RestoreState::Failed | RestoreState::Expired => {
+                set.insert("ended", DateTime::now());
+                doc! { "$set": set }
+            }
+        };
+        let done = self.of::<RestoreJob>("restore_jobs").update_one(filter, change).await;
         match done.map_err(on(op))?.matched_count {
             0 => Err(MetaError::Fenced),
             _ => Ok(()),
@@ -298,15 +395,17 @@ impl MetaDb {
         Ok(ended)
     }
 
-    /// Ends a link by hand. False: it had ended.
+    /// Ends a link by hand, and notes who did. False: it had ended.
     ///
     /// # Errors
     /// [`MetaError::Database`].
-    pub async fn revoke_restore(&self, id: &RestoreJobId) -> Result<bool, MetaError> {
+    pub async fn revoke_restore(&self, id: &RestoreJobId, by: &str) -> Result<bool, MetaError> {
         let op = "end a restore link";
         let open = to_bson(op, &[RestoreState::Queued, RestoreState::Running, RestoreState::Ready])?;
         let filter = doc! { "_id": id.clone(), "state": { "$in": open } };
-        let update = doc! { "$set": { "state": to_bson(op, &RestoreState::Expired)? } };
+        let revoked = Revoked { by: by.to_owned(), at: DateTime::now() };
+        let update =
+            doc! { "$set": { "state": to_bson(op, &RestoreState::Expired)?, "revoked": to_bson(op, &revoked)? } };
         let done = self.of::<RestoreJob>("restore_jobs").update_one(filter, update).await.map_err(on(op))?;
         Ok(done.matched_count > 0)
     }

@@ -98,6 +98,7 @@ async fn first_indexes(db: &Database) -> Result<(), MetaError> {
         Index::new("restore_jobs", "link", doc! { "linkHash": 1 }).unique(),
         Index::new("restore_jobs", "job", doc! { "job": 1, "created": -1 }),
         Index::new("restore_jobs", "group", doc! { "group": 1, "created": -1 }),
+        Index::new("restore_jobs", "history", doc! { "group": 1, "created": -1, "_id": -1 }),
         Index::new("restore_jobs", "state", doc! { "state": 1, "expires": 1 }),
         Index::new("audit", "group", doc! { "group": 1, "at": -1 }),
     ];

@@ -220,6 +220,8 @@ fn restore(job: &BackupJob, format: ArchiveFormat, state: RestoreState, hours: i
         expires: DateTime::from_millis(DateTime::now().timestamp_millis() + hours * 3_600_000),
         uses: 2,
         created_by: "ci".into(),
+        reason: "a test".into(),
+        planned_bytes: None,
         daemon: None,
     };
     (new, secret)
@@ -288,8 +290,8 @@ async fn restore_jobs_and_their_links() {
     let ended = meta.expire_restores().await.unwrap();
     assert_eq!(ended.iter().map(|job| &job.id).collect::<Vec<_>>(), [&over.id]);
     assert!(meta.expire_restores().await.unwrap().is_empty(), "once");
-    assert!(meta.revoke_restore(&gz.id).await.unwrap());
-    assert!(!meta.revoke_restore(&gz.id).await.unwrap());
+    assert!(meta.revoke_restore(&gz.id, "ops").await.unwrap());
+    assert!(!meta.revoke_restore(&gz.id, "ops").await.unwrap());
     assert!(matches!(meta.begin_download(&gz.id).await, Err(DownloadError::Expired)));
     assert!(matches!(meta.begin_download(&RestoreJobId::random()).await, Err(DownloadError::Unknown)));
     assert_eq!(meta.restore_jobs(&job.id).await.unwrap().len(), 3);

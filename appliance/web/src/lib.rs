@@ -41,6 +41,7 @@ mod join_requests;
 mod limits;
 mod mail;
 mod members;
+mod nearest;
 mod offsite;
 mod offsite_copies;
 mod origin;
@@ -51,6 +52,9 @@ mod payload_stores;
 mod peer;
 mod points;
 mod problem;
+mod restore_estimates;
+mod restore_history;
+mod restore_links;
 mod restores;
 mod retention;
 mod roles;
@@ -186,6 +190,9 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(snapshots::restore_from_trash))
         .routes(routes!(restores::create_restore, restores::list_restores))
         .routes(routes!(restores::show_restore))
+        .routes(routes!(restore_history::list_group_restores))
+        .routes(routes!(restore_links::revoke_link))
+        .routes(routes!(restore_estimates::estimate_restore))
         .routes(routes!(timeline::show_timeline))
         .routes(routes!(overview::show_overview))
         .routes(routes!(cut::show_cut))

@@ -403,6 +403,8 @@ pub(crate) async fn restore_pulled_snapshot(
         expires,
         uses: i64::from(uses),
         created_by: caller.name().to_owned(),
+        reason: String::new(),
+        planned_bytes: None,
         daemon: None,
     };
     let job = state.metadb().create_restore_job(new).await.map_err(fault)?;

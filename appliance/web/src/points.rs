@@ -7,7 +7,13 @@ use holdfast_domain::{ChainSpan, ErrorClass, Range, SnapshotId, SnapshotPoint, c
 use holdfast_ledger::SnapshotMeta;
 use holdfast_metadb::BackupJob;
 
-use crate::{caller::fault, instant::rfc3339, problem::ApiError, state::WebState};
+use crate::{
+    caller::fault,
+    instant::rfc3339,
+    nearest::{Ended, Nearest},
+    problem::ApiError,
+    state::WebState,
+};
 
 /// A root with what it says of itself.
 #[derive(Clone, Debug)]
@@ -87,6 +93,50 @@ impl Points {
     pub(crate) fn base(&self, at: holdfast_domain::Ts, chain: Option<i64>) -> Option<&Snapshot> {
         let point = chain_for(at, chain, &self.good, &self.chains)?;
         self.snapshots.iter().find(|s| s.root.id.to_string() == point.id.as_str())
+    }
+
+    /// The chains, each with the reason why it ended. One indexed read per chain that ended.
+    pub(crate) async fn ended(&self, state: &WebState, job: &BackupJob) -> Result<Vec<Ended>, ApiError> {
+        let mut out = Vec::with_capacity(self.chains.len());
+        for span in &self.chains {
+            let reason = match span.closed {
+                true => state.ledger().close_reason(&job.id, span.chain).await.map_err(fault)?,
+                false => None,
+            };
+            out.push(Ended { span: *span, reason });
+        }
+        Ok(out)
+    }
+
+    /// The refusal of an instant that cannot be restored: why, what is nearest, what can be.
+    pub(crate) async fn refusal(
+        &self,
+        state: &WebState,
+        job: &BackupJob,
+        at: holdfast_domain::Ts,
+        chain: Option<i64>,
+    ) -> Result<ApiError, ApiError> {
+        let what =
+            if at.i == u32::MAX { format!("the whole of second {}", rfc3339(i64::from(at.t))) } else { at.to_string() };
+        let ranges = self.ranges();
+        let within = self.base(at, None).is_some();
+        let why = match chain {
+            // Another history has it.
+            Some(chain) if within => {
+                format!("history {chain} does not reach it; without a number of a history it can be")
+            }
+            _ => Nearest::of(at, &ranges, &self.ended(state, job).await?).sentence(),
+        };
+        let detail = format!("{what} cannot be restored (yet): {why}; {}", self.sentence());
+        Ok(ApiError::conflict("notRestorable", detail))
+    }
+
+    /// The histories that can serve an instant, the younger first; each with the base that it would be made from.
+    pub(crate) fn histories(&self, at: holdfast_domain::Ts) -> Vec<(&ChainSpan, &Snapshot)> {
+        let mut out: Vec<_> =
+            self.chains.iter().filter_map(|span| Some((span, self.base(at, Some(span.chain))?))).collect();
+        out.sort_by_key(|(span, _)| std::cmp::Reverse(span.chain));
+        out
     }
 
     /// A sentence that says what can be restored.

@@ -4,21 +4,27 @@
 //! before the restore job exists, so that no retention can take it away in between. The link's secret is shown in this one answer and kept
 //! only as a hash.
 
-use std::time::{Duration, Instant as Clock};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant as Clock},
+};
 
 use axum::{Json, extract::State, http::StatusCode};
 use blockstore_engine::{
     Pin, RootId,
     archive::{Archive, ArchiveFormat as EngineFormat},
 };
-use holdfast_domain::{ArchiveFormat, RestoreJobId, RestoreState, RestoreTarget, SnapshotId, Ts};
-use holdfast_metadb::{NewRestoreJob, RestoreJob, SecretKind, hash_secret, new_secret};
+use holdfast_domain::{
+    ArchiveFormat, BackupJobId, DaemonId, GroupId, RestoreJobId, RestoreState, RestoreTarget, SnapshotId, Ts,
+};
+use holdfast_metadb::{BackupJobFilter, NewRestoreJob, RestoreJob, SecretKind, hash_secret, new_secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     backups::ProgressView,
     caller::{Caller, OfBackup, fault},
+    cut::replay_of,
     extract::{JsonOf, PathOf},
     instant::{Instant, parse_at, rfc3339, rfc3339_of},
     points::{Points, Snapshot, class_of},
@@ -35,6 +41,8 @@ const LINK_USES_MAX: u32 = 1000;
 const WAIT_SECONDS_MAX: u32 = 60;
 /// How long the base of a restore is pinned beyond the link's life, in hours: making it may take long.
 const PIN_HOURS: u32 = 48;
+/// Longest reason, in bytes.
+const REASON_BYTES_MAX: usize = 500;
 /// Restores shown of one backup, newest first.
 const LISTED_MAX: usize = 200;
 
@@ -56,6 +64,8 @@ pub(crate) struct NewRestore {
     uses: Option<u32>,
     /// Wait so many seconds, at most 60, for the ledger to pass the instant.
     wait_seconds: Option<u32>,
+    /// Why it is made, at most 500 bytes: shown in the history of restores.
+    reason: Option<String>,
 }
 
 /// A restore.
@@ -88,12 +98,41 @@ pub(crate) struct RestoreView {
     snapshot: String,
     /// Uses of the link.
     uses: i64,
-    /// Why it failed.
+    /// Whole downloads so far, by bytes sent (`tar.gz`: by requests).
+    uses_spent: i64,
+    /// The last error: why it failed, or why an attempt was not the last.
     error: Option<String>,
+    /// Name of the replica set; null: it was pulled from another appliance.
+    rs: Option<String>,
+    /// Who asked: a person's address or a key's name.
+    created_by: String,
+    /// Why, in the words of who asked; empty: nothing was said.
+    reason: String,
+    /// The history that was asked for, where two cover the instant.
+    chain: Option<i64>,
+    /// Name of the daemon that makes it, or its id where that daemon is gone; null: none is needed.
+    daemon: Option<String>,
+    /// How often a daemon took it up.
+    attempt: i64,
+    /// When the present or last attempt began, RFC 3339.
+    started: Option<String>,
+    /// When it was made or failed for good, RFC 3339.
+    ended: Option<String>,
+    /// Who took the link away before its time.
+    revoked: Option<RevokedView>,
     /// Name of the file.
     name: String,
     /// When it was asked for, RFC 3339.
     created: String,
+}
+
+/// A link that was taken away by hand.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RevokedView {
+    /// Who did it.
+    by: String,
+    /// When, RFC 3339.
+    at: String,
 }
 
 /// What was found to restore from.
@@ -118,7 +157,15 @@ pub(crate) async fn create_restore(
         let detail = format!("hours are 1 to {LINK_HOURS_MAX}, uses 1 to {LINK_USES_MAX}");
         return Err(ApiError::bad_request(detail));
     }
+    let reason = new.reason.as_deref().unwrap_or_default().trim();
+    if reason.len() > REASON_BYTES_MAX {
+        return Err(ApiError::bad_request(format!("the reason is longer than {REASON_BYTES_MAX} bytes: shorten it")));
+    }
     let source = source(&state, &of, &new).await?;
+    let planned_bytes = match source.target {
+        RestoreTarget::Instant(at) => Some(replay_of(&state, &of, &source.base, at).await?.all_bytes(&source.base)),
+        RestoreTarget::Snapshot(_) => None,
+    };
     let id = RestoreJobId::random();
     let root = source.base.root.id;
     pin(&state, &root, &id, hours.max(PIN_HOURS)).await?;
@@ -145,6 +192,8 @@ pub(crate) async fn create_restore(
         expires: bson::DateTime::from_millis(expires),
         uses: i64::from(uses),
         created_by: of.caller.name().to_owned(),
+        reason: reason.to_owned(),
+        planned_bytes,
         daemon: if instant { of.job.daemon.clone() } else { None },
     };
     let job = match state.metadb().create_restore_job(job).await {
@@ -159,9 +208,8 @@ pub(crate) async fn create_restore(
     };
     state.audit(&of.caller, Some(&of.group.id), "restore asked for", job.id.as_str()).await;
     let url = format!("{}/restores/{secret}/{}.{format}", state.ingest_url().trim_end_matches('/'), job.name);
-    let mut view = view(job);
-    view.url = Some(url);
-    Ok((StatusCode::CREATED, Json(view)))
+    let names = Names::read(&state, &of.group.id).await?;
+    Ok((StatusCode::CREATED, Json(view_of(job, &names).with_url(url))))
 }
 
 /// The restores of a backup, newest first.
@@ -173,7 +221,8 @@ pub(crate) async fn list_restores(
     of: OfBackup,
 ) -> Result<Json<Vec<RestoreView>>, ApiError> {
     let jobs = state.metadb().restore_jobs(&of.job.id).await.map_err(fault)?;
-    Ok(Json(jobs.into_iter().take(LISTED_MAX).map(view).collect()))
+    let names = Names::read(&state, &of.group.id).await?;
+    Ok(Json(jobs.into_iter().take(LISTED_MAX).map(|job| view_of(job, &names)).collect()))
 }
 
 /// A restore.
@@ -184,9 +233,15 @@ pub(crate) async fn show_restore(
     caller: Caller,
     PathOf(id): PathOf<RestoreJobId>,
 ) -> Result<Json<RestoreView>, ApiError> {
-    let job = state.metadb().restore_job(&id).await.map_err(fault)?.filter(|job| caller.sees(&job.group));
-    let job = job.ok_or_else(|| ApiError::not_found(format!("there is no restore {id}")))?;
-    Ok(Json(view(job)))
+    let job = visible(&state, &caller, &id).await?;
+    let names = Names::read(&state, &job.group).await?;
+    Ok(Json(view_of(job, &names)))
+}
+
+/// The restore job of that id, in a group that the caller sees.
+pub(crate) async fn visible(state: &WebState, caller: &Caller, id: &RestoreJobId) -> Result<RestoreJob, ApiError> {
+    let job = state.metadb().restore_job(id).await.map_err(fault)?.filter(|job| caller.sees(&job.group));
+    job.ok_or_else(|| ApiError::not_found(format!("there is no restore {id}")))
 }
 
 /// Finds what to restore from, waiting for the ledger when asked to.
@@ -194,13 +249,8 @@ async fn source(state: &WebState, of: &OfBackup, new: &NewRestore) -> Result<Sou
     match (&new.snapshot, &new.at) {
         (Some(id), None) => {
             let id = id.parse::<SnapshotId>().map_err(|error| ApiError::bad_request(error.to_string()))?;
-            let root = root_of(state, of, &id).await?;
-            if root.trashed_at.is_some() || root.quarantined {
-                let why = if root.quarantined { "has bad blocks" } else { "lies in the trash" };
-                return Err(ApiError::conflict("notRestorable", format!("snapshot {id} {why}")));
-            }
-            let meta = holdfast_ledger::SnapshotMeta::decode(&root.meta).map_err(fault)?;
-            Ok(Source { target: RestoreTarget::Snapshot(id), base: Snapshot { root, meta } })
+            let base = good_snapshot(state, of, &id).await?;
+            Ok(Source { target: RestoreTarget::Snapshot(id), base })
         }
         (None, Some(at)) => {
             let at = parse_at(at)?;
@@ -210,6 +260,17 @@ async fn source(state: &WebState, of: &OfBackup, new: &NewRestore) -> Result<Sou
         }
         _ => Err(ApiError::bad_request("a restore names `snapshot` or `at`, one of them")),
     }
+}
+
+/// A snapshot of the backup that can be restored.
+pub(crate) async fn good_snapshot(state: &WebState, of: &OfBackup, id: &SnapshotId) -> Result<Snapshot, ApiError> {
+    let root = root_of(state, of, id).await?;
+    if root.trashed_at.is_some() || root.quarantined {
+        let why = if root.quarantined { "has bad blocks" } else { "lies in the trash" };
+        return Err(ApiError::conflict("notRestorable", format!("snapshot {id} {why}")));
+    }
+    let meta = holdfast_ledger::SnapshotMeta::decode(&root.meta).map_err(fault)?;
+    Ok(Snapshot { root, meta })
 }
 
 async fn wait_for(
@@ -228,19 +289,13 @@ async fn wait_for(
         // Waiting helps only when the ledger still grows towards the instant.
         let ahead = points.chains.iter().any(|c| !c.closed && c.to.ts < at && chain.is_none_or(|n| n == c.chain));
         if !ahead || begun.elapsed() >= wait {
-            let what = if at.i == u32::MAX {
-                format!("the whole of second {}", rfc3339(i64::from(at.t)))
-            } else {
-                at.to_string()
-            };
-            let detail = format!("{what} cannot be restored (yet): {}", points.sentence());
-            return Err(ApiError::conflict("notRestorable", detail));
+            return Err(points.refusal(state, &of.job, at, chain).await?);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-fn pin_name(id: &RestoreJobId) -> String {
+pub(crate) fn pin_name(id: &RestoreJobId) -> String {
     format!("restore:{id}")
 }
 
@@ -268,7 +323,39 @@ impl RestoreView {
     }
 }
 
+/// Names of what restores refer to by id.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    daemons: BTreeMap<DaemonId, String>,
+    sets: BTreeMap<BackupJobId, String>,
+}
+
+impl Names {
+    /// Those of a group.
+    pub(crate) async fn read(state: &WebState, group: &GroupId) -> Result<Self, ApiError> {
+        let daemons = state.metadb().daemons().await.map_err(fault)?;
+        let of_group = BackupJobFilter { group: Some(group.clone()), ..BackupJobFilter::default() };
+        let jobs = state.metadb().backup_jobs(&of_group).await.map_err(fault)?;
+        Ok(Self {
+            daemons: daemons.into_iter().map(|daemon| (daemon.id, daemon.name)).collect(),
+            sets: jobs.into_iter().map(|job| (job.id, job.rs)).collect(),
+        })
+    }
+}
+
 pub(crate) fn view(job: RestoreJob) -> RestoreView {
+    view_of(job, &Names::default())
+}
+
+/// Downloads that were sent whole, or for a format without a size, begun.
+fn uses_spent(job: &RestoreJob) -> i64 {
+    match job.bytes {
+        Some(bytes) if bytes > 0 => job.bytes_sent / bytes,
+        _ => job.requests_sent,
+    }
+}
+
+pub(crate) fn view_of(job: RestoreJob, names: &Names) -> RestoreView {
     let asked = match &job.target {
         RestoreTarget::Instant(ts) => Some(*ts),
         RestoreTarget::Snapshot(_) => None,
@@ -276,7 +363,20 @@ pub(crate) fn view(job: RestoreJob) -> RestoreView {
     let ts = job.optime.map(|o| o.ts).or(asked);
     let expired = job.expires <= bson::DateTime::now() && job.state != RestoreState::Failed;
     let state = if expired { RestoreState::Expired } else { job.state };
+    // Whoever holds the lease works on it now; else whom it was given to.
+    let daemon = job.lease.owner.parse().ok().or_else(|| job.daemon.clone());
+    let daemon = daemon.map(|id| names.daemons.get(&id).cloned().unwrap_or_else(|| id.to_string()));
     RestoreView {
+        uses_spent: uses_spent(&job),
+        rs: names.sets.get(&job.job).cloned(),
+        daemon,
+        attempt: job.lease.epoch,
+        started: job.started.map(rfc3339_of),
+        ended: job.ended.map(rfc3339_of),
+        revoked: job.revoked.map(|revoked| RevokedView { by: revoked.by, at: rfc3339_of(revoked.at) }),
+        created_by: job.created_by,
+        reason: job.reason,
+        chain: job.chain,
         id: job.id.to_string(),
         state: word(state),
         phase: job.phase,

@@ -131,7 +131,11 @@ pub const ROWS: &[Row] = &[
     again("DELETE", "/groups/{group}/backups/{rs}/snapshots/{snapshot}", Group(Delete, R::Snapshots)),
     row("GET", "/groups/{group}/backups/{rs}/restores", Group(Read, R::Restores)),
     again("POST", "/groups/{group}/backups/{rs}/restores", Group(Create, R::Restores)),
+    // Changes nothing: what a restore would take.
+    row("GET", "/groups/{group}/backups/{rs}/restores/estimate", Group(Read, R::Restores)),
+    row("GET", "/groups/{group}/restores", Group(Read, R::Restores)),
     row("GET", "/restores/{restore}", Restore(Read, R::Restores)),
+    again("DELETE", "/restores/{restore}/link", Restore(Delete, R::Restores)),
     // The blockstore.
     row("GET", "/blockstore", Global(Read, R::Blockstore)),
     row("POST", "/blockstore/whatIf", Global(Read, R::Blockstore)),

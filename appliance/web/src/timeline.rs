@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
-use holdfast_domain::{CloseReason, EntryBody, OpKind, Ts};
+use holdfast_domain::{EntryBody, OpKind, Ts};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -132,14 +132,15 @@ pub(crate) async fn show_timeline(
     let points = Points::read(&state, &of.job).await?;
     let mut out = Collected::default();
     let mut chains = Vec::with_capacity(points.chains.len());
-    for span in &points.chains {
-        let reason = out.chain(&state, &of, span, from, to).await?;
+    // Why a history ended is asked of every one: a gap far from its ends, and wider than what is shown, has the same reason.
+    for (span, ended) in points.chains.iter().zip(points.ended(&state, &of.job).await?) {
+        out.chain(&state, &of, span, from, to).await?;
         chains.push(ChainView {
             chain: span.chain,
             from: span.from.ts.into(),
             to: span.to.ts.into(),
             closed: span.closed,
-            reason: reason.map(word),
+            reason: ended.reason.map(word),
         });
     }
     let gaps = points.chains.windows(2).filter(|pair| pair[0].to.ts < pair[1].from.ts);
@@ -165,7 +166,7 @@ struct Collected {
 }
 
 impl Collected {
-    /// Adds what of one chain lies between the instants. Returns why the chain ended, when that was read.
+    /// Adds what of one chain lies between the instants.
     async fn chain(
         &mut self,
         state: &WebState,
@@ -173,28 +174,25 @@ impl Collected {
         span: &holdfast_domain::ChainSpan,
         from: Ts,
         to: Ts,
-    ) -> Result<Option<CloseReason>, ApiError> {
+    ) -> Result<(), ApiError> {
         let job = &of.job.id;
         if span.to.ts < from || span.from.ts > to {
-            return Ok(None);
+            return Ok(());
         }
         let start = state.ledger().entry_at(job, span.chain, from).await.map_err(fault)?;
         let mut seq = start.map_or(span.first_seq, |at| at.seq).max(span.first_seq);
         loop {
             let entries = state.ledger().entries(job, span.chain, seq, ENTRIES_BATCH).await.map_err(fault)?;
-            let Some(last) = entries.last() else { return Ok(None) };
+            let Some(last) = entries.last() else { return Ok(()) };
             seq = last.entry.at.seq + 1;
             for stored in entries {
-                if let EntryBody::Close { reason } = stored.entry.body {
-                    return Ok(Some(reason));
-                }
-                if stored.entry.first.ts > to {
-                    return Ok(None);
+                if matches!(stored.entry.body, EntryBody::Close { .. }) || stored.entry.first.ts > to {
+                    return Ok(());
                 }
                 self.entries += 1;
                 if self.entries > ENTRIES_MAX {
                     self.truncated = true;
-                    return Ok(None);
+                    return Ok(());
                 }
                 self.slice(&stored.summary, from, to);
             }

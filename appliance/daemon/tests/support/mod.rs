@@ -203,6 +203,8 @@ impl World {
             expires: until,
             uses: 1,
             created_by: "test".into(),
+            reason: String::new(),
+            planned_bytes: None,
             daemon: None,
         };
         self.metadb.create_restore_job(new).await.unwrap();
@@ -285,6 +287,8 @@ impl World {
             expires: until,
             uses: 1,
             created_by: "test".into(),
+            reason: String::new(),
+            planned_bytes: None,
             daemon: None,
         };
         self.metadb.create_restore_job(new).await.unwrap();

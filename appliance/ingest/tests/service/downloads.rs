@@ -77,6 +77,8 @@ async fn link(world: &World, root: &Root, asked: Asked) -> Link {
         expires: bson::DateTime::from_millis(expires),
         uses: asked.uses,
         created_by: "test".into(),
+        reason: String::new(),
+        planned_bytes: None,
         daemon: None,
     };
     let format = asked.format;
@@ -271,7 +273,7 @@ async fn links_end() {
     let (expired, _) = small(&world, Asked { hours: -1, ..Asked::new(ArchiveFormat::Tar) }).await;
     assert_eq!(refused(get(&world, &ingest, &expired, &[]).await, StatusCode::GONE).await.code, "linkExpired");
     let (mut link, _) = small(&world, Asked::new(ArchiveFormat::Tar)).await;
-    world.metadb.revoke_restore(&link.job.id).await.unwrap();
+    world.metadb.revoke_restore(&link.job.id, "ops").await.unwrap();
     assert_eq!(refused(get(&world, &ingest, &link, &[]).await, StatusCode::GONE).await.code, "linkExpired");
     assert!(!link.root.id.to_string().is_empty());
     link.path = "/restores/hfl_guess/g.tar".into();

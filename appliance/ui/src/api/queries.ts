@@ -74,12 +74,13 @@ export const snapshotsQuery = (group: string, rs: string) =>
     queryFn: () => data(client.GET("/groups/{group}/backups/{rs}/snapshots", of(group, rs))),
     ...live,
   });
-export const restoresQuery = (group: string, rs: string) =>
-  queryOptions({
-    queryKey: ["group", group, "restores", rs],
-    queryFn: () => data(client.GET("/groups/{group}/backups/{rs}/restores", of(group, rs))),
-    ...live,
-  });
+/** A page of the group's restores; the first without a cursor. */
+export const restoresPage = (group: string, cursor?: string) =>
+  data(
+    client.GET("/groups/{group}/restores", {
+      params: { path: { group }, query: cursor === undefined ? {} : { cursor } },
+    }),
+  );
 /** `from` and `to` in whole seconds; the caller rounds them, so that a moving view does not ask at every pixel. */
 export const timelineQuery = (group: string, rs: string, from: number, to: number) =>
   queryOptions({
@@ -92,16 +93,34 @@ export const timelineQuery = (group: string, rs: string, from: number, to: numbe
     placeholderData: (old: Timeline | undefined) => old,
     ...live,
   });
-export const cutQuery = (group: string, rs: string, at: string | null) =>
+export const cutQuery = (group: string, rs: string, at: string | null, chain?: number) =>
   queryOptions({
-    queryKey: ["group", group, "cut", rs, at],
-    queryFn: () =>
-      data(
-        client.GET("/groups/{group}/backups/{rs}/cut", { params: { path: { group, rs }, query: { at: at ?? "" } } }),
-      ),
+    queryKey: ["group", group, "cut", rs, at, chain],
+    queryFn: () => {
+      const query = { at: at ?? "", ...(chain === undefined ? {} : { chain }) };
+      return data(client.GET("/groups/{group}/backups/{rs}/cut", { params: { path: { group, rs }, query } }));
+    },
     enabled: at !== null,
     retry: false,
     staleTime: 60_000,
+  });
+/** What a restore would take; null: nothing is chosen. */
+export const estimateQuery = (
+  group: string,
+  rs: string,
+  what: { at: string; chain?: number } | { snapshot: string } | null,
+) =>
+  queryOptions({
+    queryKey: ["group", group, "estimate", rs, what],
+    queryFn: () =>
+      data(
+        client.GET("/groups/{group}/backups/{rs}/restores/estimate", {
+          params: { path: { group, rs }, query: what ?? {} },
+        }),
+      ),
+    enabled: what !== null,
+    retry: false,
+    staleTime: 30_000,
   });
 export const restoreQuery = (id: string) =>
   queryOptions({

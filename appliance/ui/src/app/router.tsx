@@ -175,9 +175,10 @@ const backup = createRoute({
 const restore = createRoute({
   getParentRoute: () => group,
   path: "/backups/$rs/restore",
-  validateSearch: (search: Record<string, unknown>): { at?: string; snapshot?: string } => ({
+  validateSearch: (search: Record<string, unknown>): { at?: string; snapshot?: string; chain?: number } => ({
     at: search["at"] === undefined ? undefined : String(search["at"]),
     snapshot: text(search["snapshot"]),
+    chain: Number.isSafeInteger(search["chain"]) ? Number(search["chain"]) : undefined,
   }),
   component: lazy(() => import("../pages/Restore"), "RestorePage"),
 });

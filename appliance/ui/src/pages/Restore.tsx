@@ -1,10 +1,21 @@
 // Restore, on one page: when, what, where, with the plan beside it. The button names the effect.
-import { Button, Grid, Group, NumberInput, SegmentedControl, Select, Stack, Text, Title } from "@mantine/core";
+import {
+  Button,
+  Grid,
+  Group,
+  NumberInput,
+  SegmentedControl,
+  Select,
+  Stack,
+  Text,
+  TextInput,
+  Title,
+} from "@mantine/core";
 import { useMutation, useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { client, data } from "../api/client";
-import { backupQuery, cutQuery, snapshotsQuery, timelineQuery } from "../api/queries";
+import { backupQuery, estimateQuery, snapshotsQuery, timelineQuery } from "../api/queries";
 import { useMay } from "../app/session";
 import { useZone } from "../app/zone";
 import { CopyLine } from "../components/CopyLine";
@@ -13,7 +24,7 @@ import { Page } from "../components/Page";
 import { Empty, ProblemAlert } from "../components/Problem";
 import { Time } from "../components/Time";
 import { bytes, count, shellWord } from "../lib/format";
-import { shown } from "../lib/time";
+import { duration, shown } from "../lib/time";
 import { CutPanel } from "../timeline/CutPanel";
 import { apiAt, parseChosen, writeChosen, type Chosen } from "../timeline/instant";
 import { answer } from "../timeline/restorable";
@@ -45,6 +56,7 @@ export function RestorePage() {
   const kind = search.snapshot !== undefined ? "snapshot" : "second";
   const [format, setFormat] = useState("tar.zst");
   const [hours, setHours] = useState(backup.settings.linkHours);
+  const [reason, setReason] = useState("");
   const [uses, setUses] = useState(backup.settings.linkUses);
   const good = useMemo(
     () => snapshots.filter((s) => s.state === "complete" && s.proof !== "damaged").reverse(),
@@ -52,7 +64,11 @@ export function RestorePage() {
   );
   const fits = chosen !== null && (chosen.i !== undefined || answer(chosen.second, backup.ranges, chains).ok);
   const at = kind === "second" && chosen && fits ? apiAt(chosen) : null;
-  const cut = useQuery(cutQuery(group, rs, at));
+  const chain = kind === "second" ? search.chain : undefined;
+  const snapshotId = kind === "snapshot" ? snapshot?.id : undefined;
+  const what = at !== null ? { at, ...(chain === undefined ? {} : { chain }) } : null;
+  const estimate = useQuery(estimateQuery(group, rs, snapshotId ? { snapshot: snapshotId } : what));
+  const plan = estimate.data;
   const create = useMutation({
     mutationFn: () =>
       data(
@@ -62,7 +78,10 @@ export function RestorePage() {
             format,
             hours,
             uses,
-            ...(kind === "snapshot" ? { snapshot: search.snapshot! } : { at: at!, waitSeconds: 30 }),
+            ...(reason.trim() ? { reason: reason.trim() } : {}),
+            ...(kind === "snapshot"
+              ? { snapshot: search.snapshot! }
+              : { at: at!, waitSeconds: 30, ...(chain === undefined ? {} : { chain }) }),
           },
         }),
       ),
@@ -72,15 +91,16 @@ export function RestorePage() {
       await navigate({ to: "/g/$group/restores/$restore", params: { group, restore: made.id } });
     },
   });
-  const set = (next: { at?: string; snapshot?: string }) =>
+  const set = (next: { at?: string; snapshot?: string; chain?: number }) =>
     void navigate({ search: next, replace: true, resetScroll: false });
   const choose = (next: Chosen) => set({ at: writeChosen(next) });
   const ready = kind === "snapshot" ? !!snapshot : at !== null;
-  const size = kind === "snapshot" ? snapshot?.logicalBytes : cut.data?.snapshotBytes;
+  const size = kind === "snapshot" ? snapshot?.logicalBytes : plan?.snapshotBytes;
   const line = [
     "holdfast restore",
     shellWord(`${group}/${rs}`),
     kind === "snapshot" ? `--snapshot ${search.snapshot}` : `--at ${at ?? "TIME"}`,
+    ...(chain === undefined ? [] : [`--chain ${chain}`]),
     "--wait --to ./restored",
   ].join(" ");
 
@@ -117,7 +137,22 @@ export function RestorePage() {
               {kind === "second" ? (
                 <Stack gap="md">
                   <SecondPicker chosen={chosen} onChoose={choose} ranges={backup.ranges} chains={chains} />
-                  {chosen && fits ? <CutPanel group={group} rs={rs} chosen={chosen} onChoose={choose} /> : null}
+                  {chosen && fits ? (
+                    <CutPanel group={group} rs={rs} chosen={chosen} chain={chain} onChoose={choose} />
+                  ) : null}
+                  {plan && plan.histories.length > 1 && at ? (
+                    <Select
+                      label="History"
+                      description="Two histories cover this second: the source rolled back, or began anew"
+                      allowDeselect={false}
+                      value={String(plan.chain)}
+                      onChange={(v) => v !== null && set({ at: search.at, chain: Number(v) })}
+                      data={plan.histories.map((h) => ({
+                        value: String(h.chain),
+                        label: `${h.chain}: ${shown(h.from.t, zone, 0)} to ${shown(h.to.t, zone, 0)}${h.reason ? ` · ended: ${h.reason}` : ""}`,
+                      }))}
+                    />
+                  ) : null}
                 </Stack>
               ) : (
                 <Select
@@ -137,6 +172,14 @@ export function RestorePage() {
               <Title order={2} mb="sm">
                 Where: a download
               </Title>
+              <TextInput
+                label="Why"
+                description="For the history of restores, seen by the group; may be left empty"
+                maxLength={500}
+                value={reason}
+                onChange={(event) => setReason(event.currentTarget.value)}
+                mb="sm"
+              />
               <Group align="flex-end" gap="md">
                 <Select
                   label="Format"
@@ -189,13 +232,21 @@ export function RestorePage() {
                     {kind === "snapshot" ? <Time at={snapshot?.at} /> : <Time at={chosen?.second} />}
                   </Fact>
                   <Fact name="From the snapshot of">
-                    <Time at={kind === "snapshot" ? snapshot?.at : cut.data?.snapshotAt} none="reading" />
+                    <Time at={kind === "snapshot" ? snapshot?.at : plan?.snapshotAt.t} none="reading" />
                   </Fact>
-                  {kind === "second" && cut.data ? (
-                    <Fact name="Entries to replay">
-                      {cut.data.replayTruncated ? "more than " : "at most "}
-                      {count(cut.data.replayEntries)} ({bytes(cut.data.replayBytes)})
-                    </Fact>
+                  {kind === "second" && plan ? (
+                    <>
+                      <Fact name="Entries to replay">
+                        {plan.replayTruncated ? "more than " : "at most "}
+                        {count(plan.replayEntries)} ({bytes(plan.replayBytes)})
+                      </Fact>
+                      <Fact name="Room to make it">
+                        {bytes(plan.scratchBytes)} needed,{" "}
+                        {plan.freeBytes === null || plan.freeBytes === undefined
+                          ? "free room not known"
+                          : `${bytes(plan.freeBytes)} free on ${plan.daemon}`}
+                      </Fact>
+                    </>
                   ) : null}
                   <Fact name="Size unpacked">
                     {kind === "second" ? "about " : ""}
@@ -203,14 +254,32 @@ export function RestorePage() {
                   </Fact>
                   <Fact name="Needs">
                     mongod{" "}
-                    {(kind === "snapshot" ? snapshot?.serverVersion : cut.data?.serverVersion)
+                    {(kind === "snapshot" ? snapshot?.serverVersion : plan?.serverVersion)
                       ?.split(".")
                       .slice(0, 2)
                       .join(".") ?? "…"}
+                    {plan ? `, feature compatibility ${plan.fcv}` : ""}
                   </Fact>
-                  <Fact name="Ready">{kind === "snapshot" ? "at once" : "after the replay"}</Fact>
+                  <Fact name="Ready">
+                    {kind === "snapshot"
+                      ? "at once"
+                      : plan?.seconds
+                        ? `in ${duration(plan.seconds.least)} to ${duration(plan.seconds.most)}`
+                        : "after the replay"}
+                  </Fact>
                 </dl>
-                <ProblemAlert error={create.error} />
+                {plan && kind === "second" ? (
+                  <Text size="xs" className="hf-dim">
+                    Time: {plan.basis}.
+                  </Text>
+                ) : null}
+                {plan && !plan.fits ? (
+                  <Mark tone="red">
+                    {plan.daemon} has not the room: it will wait for it, and give up. Free room there, or choose a
+                    snapshot
+                  </Mark>
+                ) : null}
+                <ProblemAlert error={estimate.error ?? create.error} />
                 {may.backup ? (
                   <Button fullWidth loading={create.isPending} onClick={() => create.mutate()}>
                     Prepare {size ? bytes(size) : "the download"}

@@ -1,8 +1,12 @@
 // One restore: how far it is, then its link. The address survives closing the tab; the link does not, as the server keeps only its hash.
-import { Group, Stack, Text, Title } from "@mantine/core";
-import { useSuspenseQuery } from "@tanstack/react-query";
+import { Button, Group, Stack, Text, Title } from "@mantine/core";
+import { useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
+import { useState } from "react";
+import { client, data } from "../api/client";
 import { restoreQuery, type Restore } from "../api/queries";
+import { useMay } from "../app/session";
+import { Confirm } from "../components/Confirm";
 import { CopyId, CopyLine } from "../components/CopyLine";
 import { Job, type Phase } from "../components/Job";
 import { Link } from "../components/Link";
@@ -19,6 +23,7 @@ const STATES: Record<string, { tone: Tone; word: string }> = {
   ready: { tone: "ring", word: "Ready" },
   failed: { tone: "red", word: "Failed" },
   expired: { tone: "off", word: "Expired" },
+  revoked: { tone: "off", word: "Link taken away" },
 };
 export const restoreState = (state: string) => STATES[state] ?? { tone: "grey" as Tone, word: state };
 
@@ -48,7 +53,11 @@ export function RestoreJobPage() {
   const { group, restore: id } = useParams({ from: "/app/g/$group/restores/$restore" });
   const restore = useSuspenseQuery(restoreQuery(id)).data;
   const link = linkOf(id);
-  const { tone, word } = restoreState(restore.state);
+  const { tone, word } = restoreState(restore.revoked ? "revoked" : restore.state);
+  const may = useMay(group);
+  const queries = useQueryClient();
+  const [revoking, setRevoking] = useState(false);
+  const open = ["queued", "running", "ready"].includes(restore.state);
   const ready = restore.state === "ready";
   const resumable = restore.format !== "tar.gz";
   const curl = `curl --fail --location ${resumable ? "--continue-at - " : ""}--output ${shellWord(restore.name)} ${shellWord(link ?? "LINK")}`;
@@ -85,7 +94,7 @@ export function RestoreJobPage() {
         </Text>
       </section>
       <section className="hf-panel">
-        <Job phases={phases(restore)} error={restore.state === "failed" ? restore.error : null} />
+        <Job phases={phases(restore)} error={restore.state === "ready" ? null : restore.error} />
       </section>
       {ready ? (
         <section className="hf-panel">
@@ -125,15 +134,52 @@ export function RestoreJobPage() {
           <Fact name="State at">
             <Time at={restore.at} />
           </Fact>
+          <Fact name="Asked for by">{restore.createdBy}</Fact>
+          <Fact name="Why">{restore.reason || "nothing was said"}</Fact>
+          {restore.daemon ? (
+            <Fact name="Made by">
+              {restore.daemon}
+              {restore.attempt > 1 ? `, attempt ${restore.attempt}` : ""}
+            </Fact>
+          ) : null}
+          {restore.revoked ? (
+            <Fact name="Link taken away">
+              by {restore.revoked.by}, <Time at={restore.revoked.at} />
+            </Fact>
+          ) : null}
           <Fact name="Format">{restore.format}</Fact>
           <Fact name="Size">{restore.bytes ? bytes(restore.bytes) : "known when it is ready"}</Fact>
           <Fact name="Sent so far">{bytes(restore.bytesSent)}</Fact>
-          <Fact name="Link">{counted(restore.uses, "download")}</Fact>
+          <Fact name="Link">
+            {restore.usesSpent} of {counted(restore.uses, "download")} used
+          </Fact>
           <Fact name="Link works until">
             <Time at={restore.expires} />
           </Fact>
         </dl>
+        {open && may.backup ? (
+          <Group mt="md">
+            <Button variant="default" onClick={() => setRevoking(true)}>
+              {ready ? "Take the link away…" : "Call off this restore…"}
+            </Button>
+          </Group>
+        ) : null}
       </section>
+      <Confirm
+        opened={revoking}
+        title={ready ? "Take the link away" : "Call off this restore"}
+        button={ready ? "Take the link away" : "Call it off"}
+        onClose={() => setRevoking(false)}
+        onConfirm={async () => {
+          await data(client.DELETE("/restores/{restore}/link", { params: { path: { restore: id } } }));
+          await queries.invalidateQueries({ queryKey: ["restore", id] });
+          await queries.invalidateQueries({ queryKey: ["group", group, "restores"] });
+        }}
+      >
+        Whoever has the link can begin no further download; a download that is under way is sent to its end. What was
+        made for this restore alone goes to the trash. This cannot be undone, but the same restore can be asked for
+        again, with a new link. Snapshots and the deployment are not touched.
+      </Confirm>
     </Page>
   );
 }

@@ -1,28 +1,30 @@
-// The history of restores in the group.
-import { useQueries, useSuspenseQuery } from "@tanstack/react-query";
+// The history of restores in the group: who, why, what, how far the links are used; paged by the server.
+import { Button, Group, Stack } from "@mantine/core";
+import { useInfiniteQuery, useSuspenseQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo } from "react";
-import { backupsQuery, restoresQuery, type Restore } from "../api/queries";
+import { backupsQuery, restoresPage, type Restore } from "../api/queries";
 import { DataTable } from "../components/DataTable";
 import { Link, LinkButton } from "../components/Link";
 import { Mark } from "../components/Mark";
 import { Page } from "../components/Page";
 import { Empty, ProblemAlert, Waiting } from "../components/Problem";
 import { Time } from "../components/Time";
-import { bytes } from "../lib/format";
+import { count } from "../lib/format";
 import { restoreState } from "./RestoreJob";
-
-type Row = Restore & { rs: string };
 
 export function RestoresPage() {
   const { group } = useParams({ from: "/app/g/$group/restores" });
   const backups = useSuspenseQuery(backupsQuery(group)).data;
-  const lists = useQueries({ queries: backups.map((b) => restoresQuery(group, b.rs)) });
-  const rows: Row[] = lists
-    .flatMap((list, n) => (list.data ?? []).map((r) => ({ ...r, rs: backups[n]!.rs })))
-    .sort((a, b) => b.created.localeCompare(a.created));
-  const columns = useMemo<ColumnDef<Row>[]>(
+  const pages = useInfiniteQuery({
+    queryKey: ["group", group, "restores"],
+    queryFn: ({ pageParam }) => restoresPage(group, pageParam),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next ?? undefined,
+  });
+  const rows = useMemo(() => pages.data?.pages.flatMap((page) => page.restores) ?? [], [pages.data]);
+  const columns = useMemo<ColumnDef<Restore>[]>(
     () => [
       {
         id: "created",
@@ -34,7 +36,9 @@ export function RestoresPage() {
           </Link>
         ),
       },
-      { id: "rs", header: "Backup", accessorFn: (r) => r.rs },
+      { id: "who", header: "By", accessorFn: (r) => r.createdBy },
+      { id: "why", header: "Why", meta: { wrap: true }, accessorFn: (r) => r.reason || "—" },
+      { id: "rs", header: "Backup", accessorFn: (r) => r.rs ?? "pulled from elsewhere" },
       {
         id: "at",
         header: "State at",
@@ -46,29 +50,20 @@ export function RestoresPage() {
         header: "State",
         accessorFn: (r) => r.state,
         cell: ({ row: { original: r } }) => {
-          const { tone, word } = restoreState(r.state);
+          const { tone, word } = restoreState(r.revoked ? "revoked" : r.state);
           return <Mark tone={tone}>{word}</Mark>;
         },
       },
-      { id: "format", header: "Format", accessorFn: (r) => r.format },
       {
-        id: "size",
-        header: "Size",
+        id: "uses",
+        header: "Downloads",
         meta: { right: true },
-        accessorFn: (r) => r.bytes ?? 0,
-        cell: ({ row: { original: r } }) => (r.bytes ? bytes(r.bytes) : "—"),
-      },
-      {
-        id: "expires",
-        header: "Link until",
-        accessorFn: (r) => r.expires,
-        cell: ({ row: { original: r } }) => <Time at={r.expires} />,
+        accessorFn: (r) => r.usesSpent,
+        cell: ({ row: { original: r } }) => `${count(r.usesSpent)} of ${count(r.uses)}`,
       },
     ],
     [group],
   );
-  const error = lists.find((l) => l.error)?.error;
-  const pending = lists.some((l) => l.isPending);
   const first = backups.find((b) => b.ranges.length > 0);
   return (
     <Page
@@ -82,12 +77,21 @@ export function RestoresPage() {
         ) : null
       }
     >
-      <ProblemAlert error={error} />
-      {pending ? (
+      <ProblemAlert error={pages.error} />
+      {pages.isPending ? (
         <Waiting what="Reading the restores" />
       ) : rows.length ? (
-        <DataTable rows={rows} columns={columns} label="Restores" rowId={(r) => r.id} />
-      ) : (
+        <Stack gap="sm">
+          <DataTable rows={rows} columns={columns} label="Restores" rowId={(r) => r.id} />
+          {pages.hasNextPage ? (
+            <Group>
+              <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
+                Older restores
+              </Button>
+            </Group>
+          ) : null}
+        </Stack>
+      ) : pages.error ? null : (
         <Empty
           title="Nothing was restored yet"
           action={

@@ -12,6 +12,7 @@ mod matrix;
 mod overview;
 mod people;
 mod people_access;
+mod restore_history;
 mod restores;
 mod retention;
 mod snapshots;
