@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// The blockstore: what it holds, garbage, verification, payload stores.
     #[command(subcommand)]
     Blockstore(BlockstoreCommand),
+    /// Restores that were asked for: their history, and taking a link away.
+    #[command(subcommand)]
+    Restores(RestoresCommand),
     /// Restores a snapshot or an instant.
     Restore(RestoreArgs),
     /// When the appliance is lost: lists and restores from a blockstore, a folder of packs or a bucket alone.
@@ -417,6 +420,29 @@ pub(crate) enum DaemonsCommand {
     List,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum RestoresCommand {
+    /// Lists the restores of a group, newest first: who, why, what, and how far the links are used.
+    List {
+        /// The group.
+        group: String,
+        /// How many.
+        #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+    /// Shows a restore.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Takes the link of a restore away before its time, or calls off a restore that is still being made. A download that is under way
+    /// is sent to its end. This cannot be undone; the same restore can be asked for again.
+    Revoke {
+        /// Its id.
+        id: String,
+    },
+}
+
 /// `--at`: an optime or a time.
 #[derive(Clone, Debug)]
 pub(crate) struct At(pub(crate) String);
@@ -461,6 +487,9 @@ pub(crate) struct RestoreArgs {
     /// Wait up to 60 s for the ledger to pass the instant, and with --link until the link works.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Why it is made: shown in the history of restores.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
     /// How long the link works, in hours.
     #[arg(long, value_name = "N")]
     pub(crate) hours: Option<u32>,
@@ -514,6 +543,10 @@ mod tests {
             "holdfast restore g/rs --at 2026-11-22T14:03:07Z --to d --wait",
             "holdfast restore g/rs --at 5,6 --format tar.gz -o f",
             "holdfast restore g/rs --snapshot 01 --link",
+            "holdfast restore g/rs --snapshot 01 --link --reason ticket-7",
+            "holdfast restores list g --limit 500",
+            "holdfast restores show 01",
+            "holdfast restores revoke 01",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -104,23 +104,37 @@ impl Client {
     }
 
     pub(crate) async fn get(&self, segments: &[&str]) -> anyhow::Result<Value> {
-        self.send(Method::GET, segments, None).await
+        self.send(Method::GET, segments, &[], None).await
+    }
+
+    /// The same with a query, whose values are encoded.
+    pub(crate) async fn get_with(&self, segments: &[&str], query: &[(&str, String)]) -> anyhow::Result<Value> {
+        self.send(Method::GET, segments, query, None).await
     }
 
     pub(crate) async fn post(&self, segments: &[&str], body: Value) -> anyhow::Result<Value> {
-        self.send(Method::POST, segments, Some(body)).await
+        self.send(Method::POST, segments, &[], Some(body)).await
     }
 
     pub(crate) async fn patch(&self, segments: &[&str], body: Value) -> anyhow::Result<Value> {
-        self.send(Method::PATCH, segments, Some(body)).await
+        self.send(Method::PATCH, segments, &[], Some(body)).await
     }
 
     pub(crate) async fn delete(&self, segments: &[&str]) -> anyhow::Result<Value> {
-        self.send(Method::DELETE, segments, None).await
+        self.send(Method::DELETE, segments, &[], None).await
     }
 
-    async fn send(&self, method: Method, segments: &[&str], body: Option<Value>) -> anyhow::Result<Value> {
-        let url = self.url(segments)?;
+    async fn send(
+        &self,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, String)],
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
+        let mut url = self.url(segments)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         let mut request = self.http.request(method, url).bearer_auth(&self.key);
         if let Some(body) = &body {
             request = request.json(body);

@@ -49,6 +49,7 @@ async fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Recover(command) => recover::run(command, output).await,
         Command::Offsite(command) => commands::offsite::run(command, &connection.client()?, output).await,
         Command::Blockstore(command) => commands::blockstore::run(command, &connection.client()?, output).await,
+        Command::Restores(command) => commands::restores::run(command, &connection.client()?, output).await,
         Command::Restore(request) => restore::run(request, &connection.client()?, output).await,
     }
 }

@@ -60,6 +60,7 @@ async fn create(request: &RestoreArgs, client: &Client) -> anyhow::Result<Value>
         ("snapshot", request.snapshot.clone().map(Value::from)),
         ("at", request.at.clone().map(|at| Value::from(at.0))),
         ("chain", request.chain.map(Value::from)),
+        ("reason", request.reason.clone().map(Value::from)),
         ("hours", request.hours.map(Value::from)),
         ("uses", request.uses.map(Value::from)),
         ("waitSeconds", request.wait.then_some(Value::from(LEDGER_WAIT_SECONDS))),
