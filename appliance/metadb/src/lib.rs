@@ -30,7 +30,11 @@ mod error;
 mod group_keys;
 mod groups;
 mod hosts;
+<<<<<<< ours
 mod job_queue;
+=======
+mod idempotency;
+>>>>>>> theirs
 mod leases;
 mod members;
 mod offsite_copies;
@@ -38,6 +42,7 @@ mod one_time;
 mod payload_stores;
 mod restore_jobs;
 mod schema;
+mod schema_api;
 mod schema_people;
 mod secret;
 mod sessions;
@@ -68,6 +73,7 @@ pub use group_keys::StoredGroupKey;
 pub use groups::Group;
 pub use holdfast_domain::Role;
 pub use hosts::Host;
+pub use idempotency::{HeldKey, Keyed};
 pub use leases::{Fence, RestoreFence};
 pub use members::{Acceptance, Invitation, JoinRequest, Member, NewInvitation};
 pub use offsite_copies::{

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Version that this program writes.
-pub(crate) const VERSION: i32 = 2;
+pub(crate) const VERSION: i32 = 3;
 pub(crate) const OP: &str = "migrate the app database";
 /// Tries of the compare-and-set: one per process that starts at the same instant.
 const TRIES_MAX: usize = 50;
@@ -48,6 +48,7 @@ async fn migrate(db: &Database, version: i32) -> Result<(), MetaError> {
     match version {
         0 => first_indexes(db).await,
         1 => crate::schema_people::apply(db).await,
+        2 => crate::schema_api::apply(db).await,
         _ => Ok(()),
     }
 }

@@ -1,4 +1,7 @@
 //! Serves a router until the process's token is cancelled.
+//!
+//! Invariants: a peer that sends nothing, or its headers or its body drop by drop, holds nothing for longer than the times below; the number
+//! of connections is bounded; a peer that takes nothing of its answer is cut off ([`crate::bounded`]). An answer may take as long as it needs.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,11 +13,34 @@ use axum_server::{
 use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::error_class::ErrorClass;
+use crate::{
+    bounded::{Bounded, STALL_MAX},
+    error_class::ErrorClass,
+};
 
 /// How long requests under way may go on after the token is cancelled; longer ones are cut, and clients resume.
 pub const GRACE: Duration = Duration::from_secs(10);
+
+/// What peers may take of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeLimits {
+    /// Longest time until a connection's first request has begun, and from one request to the end of the next one's headers: also how long a
+    /// connection may be idle.
+    pub headers: Duration,
+    /// Longest pause within a body.
+    pub body_pause: Duration,
+    /// Connections at once. Each costs a file descriptor and about 50 KiB.
+    pub connections_max: usize,
+}
+
+impl Default for ServeLimits {
+    /// Idle for 75 s, as browsers expect of servers; a body may pause for a minute, as an agent does whose disk or line is busy.
+    fn default() -> Self {
+        Self { headers: Duration::from_secs(75), body_pause: Duration::from_secs(60), connections_max: 8192 }
+    }
+}
 
 /// Why a listener does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +116,20 @@ pub async fn serve(
     tls: Option<Arc<ServerConfig>>,
     token: CancellationToken,
 ) -> Result<Served, ServeError> {
+    serve_within(addr, router, tls, token, ServeLimits::default()).await
+}
+
+/// [`serve`] with limits of its own.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve_within(
+    addr: SocketAddr,
+    router: Router,
+    tls: Option<Arc<ServerConfig>>,
+    token: CancellationToken,
+    limits: ServeLimits,
+) -> Result<Served, ServeError> {
     if tls.is_none() && !addr.ip().is_loopback() {
         return Err(ServeError::PlainHttp(addr));
     }
@@ -97,7 +137,14 @@ pub async fn serve(
     let listener = tokio::net::TcpListener::bind(addr).await.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
     let handle = Handle::new();
-    let server = axum_server::from_tcp(listener.into_std().map_err(failed)?).map_err(failed)?.handle(handle.clone());
+    let mut server = axum_server::from_tcp(listener.into_std().map_err(failed)?)
+        .map_err(failed)?
+        .handle(handle.clone())
+        .first_request_timeout(limits.headers);
+    server.http_builder().http1().header_read_timeout(limits.headers);
+    server.http_builder().http2().keep_alive_interval(limits.headers / 2).keep_alive_timeout(limits.headers / 2);
+    let bounded = Bounded::new(limits.connections_max, STALL_MAX);
+    let router = router.layer(RequestBodyTimeoutLayer::new(limits.body_pause));
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move {
         token.cancelled().await;
@@ -105,10 +152,10 @@ pub async fn serve(
     });
     let task = match tls {
         Some(config) => {
-            let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(config));
+            let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(config)).acceptor(bounded);
             tokio::spawn(server.acceptor(acceptor).serve(service))
         }
-        None => tokio::spawn(server.serve(service)),
+        None => tokio::spawn(server.acceptor(bounded).serve(service)),
     };
     Ok(Served { addr, task })
 }
@@ -189,6 +236,87 @@ mod tests {
         assert_eq!(request.await.unwrap(), 200);
         served.ended().await.unwrap();
         assert!(tokio::net::TcpStream::connect(addr).await.is_err());
+    }
+
+    /// Reads until the peer closes; how long that took.
+    async fn until_closed(stream: &mut tokio::net::TcpStream) -> (String, Duration) {
+        let begun = std::time::Instant::now();
+        let mut bytes = Vec::new();
+        let read = tokio::io::AsyncReadExt::read_to_end(stream, &mut bytes);
+        let _ = tokio::time::timeout(Duration::from_secs(20), read).await.expect("the server closes");
+        (String::from_utf8_lossy(&bytes).into_owned(), begun.elapsed())
+    }
+
+    #[tokio::test]
+    async fn who_sends_drop_by_drop_is_cut_off() {
+        use tokio::io::AsyncWriteExt as _;
+        crate::install_crypto_provider();
+        let router = router().route(
+            "/body",
+            axum::routing::post(|body: axum::body::Body| async move {
+                axum::body::to_bytes(body, 1 << 20).await.map_or("cut off", |_| "whole")
+            }),
+        );
+        let limits = ServeLimits {
+            headers: Duration::from_millis(500),
+            body_pause: Duration::from_millis(500),
+            connections_max: 100,
+        };
+        let token = CancellationToken::new();
+        let served = serve_within(any(), router, None, token.clone(), limits).await.unwrap();
+        let connect = || tokio::net::TcpStream::connect(served.addr());
+        // Nothing at all; half a header, gone on with byte by byte; silence after an answer.
+        let mut silent = connect().await.unwrap();
+        assert!(until_closed(&mut silent).await.1 < Duration::from_secs(10));
+        let mut slow = connect().await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+        let dripping = async {
+            for n in 0..100 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                if slow.write_all(b"x").await.is_err() {
+                    return n;
+                }
+            }
+            100
+        };
+        assert!(dripping.await < 100, "each byte wins time");
+        let mut idle = connect().await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let (answer, took) = until_closed(&mut idle).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && took < Duration::from_secs(10), "{answer} {took:?}");
+        // A body that stops.
+        let mut half = connect().await.unwrap();
+        half.write_all(b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc").await.unwrap();
+        let (answer, _) = until_closed(&mut half).await;
+        assert!(answer.ends_with("cut off"), "{answer}");
+        // An answer may take longer than any of these.
+        let slow = reqwest::get(format!("http://{}/slow", served.addr())).await.unwrap();
+        assert_eq!(slow.status().as_u16(), 200);
+        token.cancel();
+    }
+
+    #[tokio::test]
+    async fn connections_are_bounded_and_their_places_come_free() {
+        crate::install_crypto_provider();
+        let limits = ServeLimits { connections_max: 2, ..ServeLimits::default() };
+        let token = CancellationToken::new();
+        let served = serve_within(any(), router(), None, token.clone(), limits).await.unwrap();
+        let url = format!("http://{}/", served.addr());
+        let client = || reqwest::Client::builder().no_proxy().build().unwrap();
+        let (one, two) = (client(), client());
+        for client in [&one, &two] {
+            assert_eq!(client.get(&url).send().await.unwrap().status().as_u16(), 200);
+        }
+        assert!(client().get(&url).send().await.is_err(), "a third connection");
+        drop(one);
+        for _ in 0..100 {
+            if client().get(&url).send().await.is_ok() {
+                token.cancel();
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the place of a closed connection stays taken");
     }
 
     #[tokio::test]

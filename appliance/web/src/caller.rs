@@ -15,10 +15,11 @@ use holdfast_domain::{Action, Classify, GroupId, Resource, RestoreJobId, Role, U
 use holdfast_metadb::{ApiKey, BackupJob, Group, Member, MetaError, Session, TotpPolicy, User};
 
 use crate::{
-    cookie,
+    cookie, idempotency,
     origin::{Origin, is_unsafe, origin},
     peer::peer,
     problem::ApiError,
+    rates,
     rows::{self, Need, Row},
     state::WebState,
 };
@@ -263,16 +264,21 @@ pub(crate) async fn admit(State(state): State<WebState>, request: Request, next:
             return Err(ApiError::new(StatusCode::FORBIDDEN, "crossSite", "The request comes from elsewhere", detail));
         }
     }
-    let caller = match row.need {
+    let caller = match (row.need, identify(&state, &parts.headers, address).await) {
         // A stale cookie must not keep anyone from signing in.
-        Need::Public => identify(&state, &parts.headers, address).await.unwrap_or(None),
-        _ => identify(&state, &parts.headers, address).await?,
+        (Need::Public, Err(_)) => Ok(None),
+        (_, found) => found,
     };
+    match &caller {
+        Ok(Some(caller)) => state.rates().count(caller.fingerprint(), rates::CALLER)?,
+        Ok(None) | Err(_) => state.rates().count(&address.to_string(), rates::ADDRESS)?,
+    }
+    let caller = caller?;
     if let Some(caller) = &caller {
         parts.extensions.insert(caller.clone());
     }
-    permit(&state, row, caller, &mut parts).await?;
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    permit(&state, row, caller.clone(), &mut parts).await?;
+    idempotency::once(&state, caller, Request::from_parts(parts, body), next).await
 }
 
 async fn permit(state: &WebState, row: &Row, caller: Option<Caller>, parts: &mut Parts) -> Result<(), ApiError> {

@@ -5,7 +5,7 @@
 //! database was away, is told `reload`. A stream ends when its session or key no longer may, when the process ends, and after an hour.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -45,6 +45,8 @@ const STREAM_MAX: Duration = Duration::from_secs(3600);
 const REOPEN: Duration = Duration::from_secs(2);
 /// Streams of an instance: each holds a connection and a little memory.
 const STREAMS_MAX: usize = 2000;
+/// Streams of one person or key on an instance: a stream for each tab that is open.
+const STREAMS_PER_CALLER_MAX: usize = 32;
 
 /// What a listener is told.
 #[derive(Clone, Debug)]
@@ -58,11 +60,42 @@ pub(crate) struct Hub {
     metadb: MetaDb,
     shutdown: CancellationToken,
     sender: Mutex<Option<broadcast::Sender<Told>>>,
+    /// Streams of each caller.
+    open: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// A caller's place among the listeners; free again when it is dropped.
+struct Place {
+    caller: String,
+    open: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get_mut(&self.caller) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                open.remove(&self.caller);
+            }
+        }
+    }
 }
 
 impl Hub {
     pub(crate) fn new(metadb: MetaDb, shutdown: CancellationToken) -> Self {
-        Self { metadb, shutdown, sender: Mutex::new(None) }
+        Self { metadb, shutdown, sender: Mutex::new(None), open: Arc::default() }
+    }
+
+    /// A place for one more stream of a caller; None: they have as many as they may.
+    fn place(&self, caller: &Caller) -> Option<Place> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(caller.fingerprint().to_owned()).or_default();
+        if *count >= STREAMS_PER_CALLER_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Place { caller: caller.fingerprint().to_owned(), open: self.open.clone() })
     }
 
     /// Listens; starts the reader when there is none. None: there are too many listeners.
@@ -168,6 +201,7 @@ struct Listener {
     check: tokio::time::Interval,
     begun: Instant,
     first: bool,
+    _place: Place,
 }
 
 impl Listener {
@@ -206,6 +240,10 @@ pub(crate) async fn events(
     of: InGroup,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let place = state.hub().place(&of.caller).ok_or_else(|| {
+        let detail = format!("{STREAMS_PER_CALLER_MAX} streams of yours are open on this server already: close one");
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "tooManyStreams", "Too many listeners", detail).retry_after(30)
+    })?;
     let receiver = state.hub().listen().ok_or_else(|| {
         let detail = format!("{STREAMS_MAX} streams are open on this server already");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "tooManyStreams", "Too many listeners", detail).retry_after(30)
@@ -221,6 +259,7 @@ pub(crate) async fn events(
         check,
         begun: Instant::now(),
         first: true,
+        _place: place,
     };
     let events = stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;

@@ -34,6 +34,7 @@ mod extract;
 mod group_keys;
 mod group_verdict;
 mod groups;
+mod idempotency;
 mod instant;
 mod invitations;
 mod jobs;
@@ -52,9 +53,13 @@ mod payload_stores;
 mod peer;
 mod points;
 mod problem;
+<<<<<<< ours
 mod restore_estimates;
 mod restore_history;
 mod restore_links;
+=======
+mod rates;
+>>>>>>> theirs
 mod restores;
 mod retention;
 mod roles;

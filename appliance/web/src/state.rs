@@ -18,6 +18,7 @@ use crate::{
     caller::{Caller, fault},
     events::Hub,
     problem::ApiError,
+    rates::Rates,
 };
 
 /// How long an instance goes by the access policy that it read: a change reaches every instance within this time.
@@ -52,7 +53,11 @@ struct Inner {
     web_url: OnceLock<String>,
     policy: Mutex<Option<(Instant, AccessPolicy)>>,
     hub: Hub,
+<<<<<<< ours
     browser_certificate: BrowserCertificateSlot,
+=======
+    rates: Rates,
+>>>>>>> theirs
 }
 
 /// Shared by all handlers.
@@ -64,6 +69,7 @@ impl WebState {
     #[must_use]
     pub fn new(parts: WebParts) -> Self {
         let hub = Hub::new(parts.metadb.clone(), parts.shutdown.clone());
+<<<<<<< ours
         Self(Arc::new(Inner {
             parts,
             web_url: OnceLock::new(),
@@ -71,6 +77,9 @@ impl WebState {
             hub,
             browser_certificate: BrowserCertificateSlot::default(),
         }))
+=======
+        Self(Arc::new(Inner { parts, web_url: OnceLock::new(), policy: Mutex::new(None), hub, rates: Rates::default() }))
+>>>>>>> theirs
     }
 
     /// Says how web is really reached, once its port is known. Only the first call counts.
@@ -127,6 +136,11 @@ impl WebState {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// How many requests each caller made.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
     }
 
     pub(crate) fn shutdown(&self) -> &CancellationToken {
@@ -192,6 +206,22 @@ impl WebState {
     pub(crate) fn open_setting(&self, name: &str, sealed: &[u8]) -> Result<String, ApiError> {
         let bytes = self.opened(&format!("settings/{name}"), sealed)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Keys the hashes of requests that carry an idempotency key.
+    pub(crate) fn idempotency_key(&self) -> Result<[u8; 32], ApiError> {
+        let key = self.0.parts.master_key.derive("idempotency");
+        key.map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))
+    }
+
+    /// An answer, sealed for the caller who got it.
+    pub(crate) fn seal_answer(&self, who: &str, answer: &[u8]) -> Result<Vec<u8>, ApiError> {
+        self.sealed(&format!("idempotency/{who}"), answer)
+    }
+
+    /// Opens what [`WebState::seal_answer`] made.
+    pub(crate) fn open_answer(&self, who: &str, sealed: &[u8]) -> Result<Vec<u8>, ApiError> {
+        self.opened(&format!("idempotency/{who}"), sealed)
     }
 
     /// Notes who did what.

@@ -3,6 +3,7 @@
 // Every answer that is no success becomes a Problem with the server's own words. A 401 outside of signing in tells the session to ask again.
 
 import createClient from "openapi-fetch";
+import { sendOnce } from "./again";
 import type { paths } from "./schema";
 
 export interface ProblemBody {
@@ -51,7 +52,7 @@ async function send(request: Request): Promise<Response> {
   const again = request.clone();
   let response: Response;
   try {
-    response = await fetch(request);
+    response = await sendOnce(request);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw offline(error);
