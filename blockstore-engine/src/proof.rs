@@ -1,7 +1,8 @@
 //! The quick proof: what a writer inserted, read back and verified, in the order of writing.
 //!
 //! Invariants: reads payloads by the registration in their place, so that it needs no list and bounded memory; counts as good only what the
-//! index refers to. Payloads that no block names (another writer was first) are orphans, garbage but not faults.
+//! index refers to. Payloads that no block names (another writer was first) are orphans, garbage but not faults. What a writer's own proof
+//! finds bad is quarantined before the answer, so that the next attempt stores it anew instead of meeting it in the index.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,14 +12,15 @@ use bytes::Bytes;
 use mongodb::ClientSession;
 
 use crate::engine::Engine;
-use crate::error::{ReadError, StoreFault};
+use crate::error::{ErrorClass, ReadError, StoreFault};
 use crate::frame::{Opener, Sealed, Unreadable};
+use crate::gc::SCAN_ROWS;
 use crate::id::{BlockId, PayloadAt, RootId, StoreNumber};
 use crate::keys::Keyring;
 use crate::payload::format::{decode_pack, decode_record};
 use crate::payload::packs::ReadFault;
 use crate::payload::{PackId, PayloadStore, decode_document};
-use crate::reader::{BadBlock, FETCH_IDS_MAX, VerifyReport};
+use crate::reader::{BadBlock, FETCH_IDS_MAX, From, VerifyReport, fetch_blocks};
 use crate::store::{BlockRow, LOOKUP_IDS_MAX, Row};
 use crate::txn::{Causal, retrying};
 
@@ -126,6 +128,42 @@ pub(crate) async fn verify_new(
     report.bad_count = faults.bad_count;
     report.bad = faults.bad;
     Ok(report)
+}
+
+/// Quarantines what refers to this writer's payloads and does not read back. A torn pack and a missing payload do not tell which blocks they
+/// held, and one report names few of many: so every row that refers to this writer is read. Looks through the whole index, after a failed
+/// proof alone.
+pub(crate) async fn quarantine_bad(engine: &Arc<Engine>, causal: &Causal, writer: RootId) -> Result<u64, ReadError> {
+    let (first, last) = (PayloadAt { writer, number: 0 }, PayloadAt { writer, number: u64::MAX });
+    let mut after: Option<BlockId> = None;
+    let mut marked = 0;
+    loop {
+        let mut filter = doc! { "at": { "$gte": first.to_bson(), "$lte": last.to_bson() }, "q": { "$exists": false } };
+        if let Some(after) = after {
+            filter.insert("_id", doc! { "$gt": after.to_bson() });
+        }
+        let mut session = causal.session(engine.store.db.client()).await?;
+        let ids: Result<Vec<BlockId>, StoreFault> = retrying!("reading the rows of a writer", async {
+            let mut ids = Vec::new();
+            let find = engine.store.blocks.find(filter.clone()).sort(doc! { "_id": 1 }).limit(SCAN_ROWS);
+            let mut cursor = find.session(&mut session).await?;
+            while cursor.advance(&mut session).await? {
+                ids.extend(cursor.current().get_binary("_id").ok().and_then(|id| BlockId::from_slice(id.bytes)));
+            }
+            Ok(ids)
+        });
+        let ids = ids?;
+        let Some(newest) = ids.last() else { return Ok(marked) };
+        after = Some(*newest);
+        for part in ids.chunks(FETCH_IDS_MAX) {
+            let read = fetch_blocks(engine, causal, part, From::Database).await?;
+            let is_bad = |(id, raw): (BlockId, Result<Bytes, ReadError>)| {
+                raw.is_err_and(|error| error.class() == ErrorClass::Corrupt).then_some(id)
+            };
+            let bad: Vec<_> = read.into_iter().filter_map(is_bad).collect();
+            marked += engine.store.quarantine(&bad).await?;
+        }
+    }
 }
 
 async fn rows(

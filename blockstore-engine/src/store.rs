@@ -18,6 +18,8 @@ use crate::txn::{durable, is_duplicate, retrying};
 
 /// Ids in one `$in`, at most.
 pub(crate) const LOOKUP_IDS_MAX: usize = 1024;
+/// Bad blocks whose snapshots are named at a time: bounds memory to 32 MB of ids.
+const UNNAMED_MAX: i64 = 1 << 20;
 /// `_id` of the document in `gc` that holds `epoch` and `reframed`.
 pub(crate) const GC_ID: &str = "gc";
 const FORMAT_ID: &str = "format";
@@ -226,6 +228,39 @@ impl Store {
             self.gc.update_one(doc! { "_id": GC_ID }, update.clone()).session(&mut *session)
         )
         .map(|_| ())
+    }
+
+    /// Bad blocks whose snapshots nobody has named yet, a bounded part of them.
+    pub(crate) async fn unnamed(&self) -> Result<Vec<BlockId>, StoreFault> {
+        let filter = doc! { "q": { "$exists": true }, "s": { "$exists": false } };
+        let hint = mongodb::options::Hint::Keys(doc! { "q": 1 });
+        retrying!("reading the bad blocks that are not named", async {
+            let mut ids = Vec::new();
+            let mut cursor = self.blocks.find(filter.clone()).hint(hint.clone()).limit(UNNAMED_MAX).await?;
+            while cursor.advance().await? {
+                ids.extend(cursor.current().get_binary("_id").ok().and_then(|id| BlockId::from_slice(id.bytes)));
+            }
+            Ok(ids)
+        })
+    }
+
+    /// Notes that the snapshots of these bad blocks are named and marked.
+    pub(crate) async fn set_named(&self, ids: &[BlockId]) -> Result<(), StoreFault> {
+        for ids in ids.chunks(LOOKUP_IDS_MAX) {
+            let filter = doc! { "_id": { "$in": ids.iter().map(|id| id.to_bson()).collect::<Vec<_>>() }, "q": { "$exists": true } };
+            let update = doc! { "$set": { "s": DateTime::now() } };
+            retrying!("noting which bad blocks are named", self.blocks.update_many(filter.clone(), update.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether any block is marked as bad.
+    pub(crate) async fn has_quarantined(&self) -> Result<bool, StoreFault> {
+        let filter = doc! { "q": { "$exists": true } };
+        let hint = mongodb::options::Hint::Keys(doc! { "q": 1 });
+        let found: Result<Option<RawDocumentBuf>, StoreFault> =
+            retrying!("looking for bad blocks", self.blocks.find_one(filter.clone()).hint(hint.clone()));
+        Ok(found?.is_some())
     }
 
     /// Marks blocks as bad: writers will count them as missing and store them anew. One without a row gets one that says just that, so that

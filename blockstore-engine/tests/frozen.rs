@@ -16,15 +16,15 @@ fn yes(_: &[Root]) -> Result<(), String> {
 }
 
 /// Freezes a whole process: once it stopped at its step, every other step (its beat included) stops too, until it is thawed.
-struct Freezer {
-    stops: Stops,
-    frozen: Arc<AtomicBool>,
-    thaw: watch::Sender<bool>,
-    seen: Arc<Mutex<Vec<&'static str>>>,
+pub(crate) struct Freezer {
+    pub(crate) stops: Stops,
+    pub(crate) frozen: Arc<AtomicBool>,
+    pub(crate) thaw: watch::Sender<bool>,
+    pub(crate) seen: Arc<Mutex<Vec<&'static str>>>,
 }
 
 /// At the `occurrence`th time (from 0) of this step.
-fn freezer(step: Option<&'static str>, occurrence: usize) -> Freezer {
+pub(crate) fn freezer(step: Option<&'static str>, occurrence: usize) -> Freezer {
     let (thaw, thawed) = watch::channel(false);
     let frozen = Arc::new(AtomicBool::new(false));
     let seen: Arc<Mutex<Vec<&'static str>>> = Arc::default();
@@ -49,7 +49,7 @@ fn freezer(step: Option<&'static str>, occurrence: usize) -> Freezer {
 
 /// Two snapshots that share a part, the older one in the trash; the writer's files are partly the parent's, partly what only the trashed one
 /// has, partly new: it will inherit, claim and insert.
-async fn prepared() -> (Bed, Root, Root) {
+pub(crate) async fn prepared() -> (Bed, Root, Root) {
     let bed = bed().await;
     let mut random = Random(31);
     let (shared, old, new) = (random.bytes(6 * BLOCK), random.bytes(6 * BLOCK), random.bytes(6 * BLOCK));

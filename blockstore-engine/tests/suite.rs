@@ -8,12 +8,15 @@
 mod loop_fs;
 
 mod archives;
+mod citations;
 mod collect;
 mod copies;
 mod frozen;
+mod ghosts;
 mod model;
 mod model_check;
 mod protocol;
+mod quarantine;
 mod ranges;
 mod snapshots;
 mod stores;

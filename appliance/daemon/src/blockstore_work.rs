@@ -20,7 +20,7 @@ use holdfast_ledger::SnapshotMeta;
 use holdfast_metadb::{BlockstoreProgress, BlockstoreRequest, BlockstoreRequestState, BlockstoreWork, MetaError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{chain_of, collector, context::Context, sweeper};
+use crate::{chain_of, collector, context::Context, mender, sweeper};
 
 /// How often the requests are looked at.
 const POLL: Duration = Duration::from_secs(2);
@@ -319,7 +319,7 @@ async fn verify_all(ctx: &Context, shown: &Shown, cancel: &CancellationToken) ->
 }
 
 async fn repair(ctx: &Context, cancel: &CancellationToken) -> anyhow::Result<Document> {
-    let report = ctx.store.repair(None, cancel.clone()).await?;
+    let report = mender::repair(ctx, cancel).await?;
     Ok(doc! {
         "repaired": signed(report.from_cache + report.from_source), "left": signed(report.left.len() as u64),
         "healed": names(&report.healed), "touched": names(&report.touched),

@@ -13,7 +13,7 @@
 //! | `replay`, `proof`, `restorer` | instants: for proofs and restores |
 //! | `retention`, `keep`, `clock_guard` | what is removed, and when nothing is |
 //! | `offsite/` | snapshots pulled from another Holdfast, pushed to a second blockstore |
-//! | `collector`, `sweeper` | frees what nothing reaches, gives packs back, reads back what is stored |
+//! | `collector`, `sweeper`, `mender` | frees what nothing reaches, gives packs back, reads back what is stored, repairs it |
 //! | `blockstore_work` | collections, verifications and moves that operators asked for |
 //! | `mirror` | copies ledgers into the stores of packs |
 
@@ -33,6 +33,7 @@ pub mod identity;
 pub mod job;
 pub mod keep;
 pub mod layout;
+pub mod mender;
 pub mod mirror;
 pub mod offsite;
 pub mod placement;

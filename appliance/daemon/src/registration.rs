@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use blockstore_engine::CacheStats;
 use holdfast_domain::DaemonId;
 use holdfast_metadb::{
     BackupJobFilter, DaemonBeat, DaemonFileSystem, DaemonHead, DaemonSettings, DaemonSpace, MetaDb, MetaError,
@@ -118,6 +119,9 @@ async fn beat(ctx: &Arc<Context>, busy_percent: Option<u8>) -> Result<(), MetaEr
         _ => DaemonSpace::default(),
     };
     metrics::gauge!("holdfast_heads_open").set(as_f64(ctx.board.heads_open() as u64));
+    if let Some(stats) = ctx.store.cache_stats() {
+        export_cache(&stats);
+    }
     let filter = BackupJobFilter { daemon: Some(ctx.id.clone()), ..BackupJobFilter::default() };
     let jobs = ctx.metadb.backup_jobs(&filter).await?;
     let heads = jobs.into_iter().map(|job| DaemonHead {
@@ -143,7 +147,36 @@ async fn beat(ctx: &Arc<Context>, busy_percent: Option<u8>) -> Result<(), MetaEr
     ctx.metadb.beat_daemon(&ctx.id, &beat).await
 }
 
+/// How much of what is asked for the engine's cache has: over the process's life as a ratio, and the counters for any other span.
+fn export_cache(stats: &CacheStats) {
+    metrics::counter!("holdfast_cache_hits_total").absolute(stats.hits);
+    metrics::counter!("holdfast_cache_misses_total").absolute(stats.misses);
+    metrics::counter!("holdfast_cache_bad_total").absolute(stats.bad);
+    metrics::gauge!("holdfast_cache_bytes").set(as_f64(stats.bytes));
+    let asked = stats.hits.saturating_add(stats.misses);
+    if asked > 0 {
+        metrics::gauge!("holdfast_cache_hit_ratio").set(as_f64(stats.hits) / as_f64(asked));
+    }
+}
+
 #[allow(clippy::cast_precision_loss, reason = "a gauge")]
 const fn as_f64(bytes: u64) -> f64 {
     bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hit_rate_of_the_cache_is_a_metric() {
+        let (metrics, recorder) = holdfast_service::metrics::Metrics::detached();
+        let stats = CacheStats { hits: 3, misses: 1, bad: 0, rebuilds: 0, bytes: 4096 };
+        ::metrics::with_local_recorder(&recorder, || export_cache(&stats));
+        metrics.upkeep();
+        let text = metrics.render();
+        for line in ["holdfast_cache_hits_total 3", "holdfast_cache_misses_total 1", "holdfast_cache_hit_ratio 0.75"] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! From the files of a cleanly stopped dbpath to a committed snapshot, and back to files.
 //!
 //! Invariants: the files do not change while they are read (a clone, or a head that is held); the root is written last, and only after what
-//! this writer inserted was read back and verified (the quick proof); a writer that loses its registration commits nothing. Used by the
+//! this writer inserted was read back and verified (the quick proof, which quarantines what is bad, so that the next attempt stores it anew); a
+//! writer that loses its registration commits nothing. Used by the
 //! head's driver and by restores. It never opens a mongod.
 
 use std::{io, path::Path, sync::Arc};

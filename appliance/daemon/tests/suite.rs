@@ -10,5 +10,6 @@ mod loop_fs;
 mod clones;
 mod packs;
 mod recovered;
+mod repairs;
 mod spine;
 mod support;

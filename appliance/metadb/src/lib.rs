@@ -30,11 +30,8 @@ mod error;
 mod group_keys;
 mod groups;
 mod hosts;
-<<<<<<< ours
-mod job_queue;
-=======
 mod idempotency;
->>>>>>> theirs
+mod job_queue;
 mod leases;
 mod members;
 mod offsite_copies;

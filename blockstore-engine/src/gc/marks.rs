@@ -4,7 +4,7 @@
 //! their first 8 bytes alone: two ids that share them count as one, which only ever keeps garbage. When there are too many, the range is cut
 //! in half from above: whoever marks comes back for the rest. Filled by `mark.rs`, read by `delete.rs`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::classes::Classes;
 use crate::id::BlockId;
@@ -37,8 +37,8 @@ pub(crate) struct Marks {
     /// Sorted and unique up to `sorted`.
     marks: Vec<(u64, u32)>,
     max: usize,
-    /// Nothing else is marked.
-    only: Option<HashSet<u64>>,
+    /// Nothing else is marked; what was met has its classes here until it is settled, since few ids may be met often.
+    only: Option<HashMap<u64, Option<u32>>>,
 }
 
 impl Marks {
@@ -51,7 +51,7 @@ impl Marks {
 
     /// These ids alone, wherever they are.
     pub(crate) fn only(ids: &HashSet<BlockId>) -> Self {
-        let only = Some(ids.iter().copied().map(prefix).collect());
+        let only = Some(ids.iter().map(|id| (prefix(*id), None)).collect());
         Self { from: 0, to: END, marks: Vec::new(), max: usize::MAX, only }
     }
 
@@ -60,15 +60,11 @@ impl Marks {
         if prefix < self.from || u128::from(prefix) >= self.to {
             return;
         }
-        if let Some(only) = &self.only {
-            if !only.contains(&prefix) {
-                return;
+        if let Some(only) = &mut self.only {
+            if let Some(known) = only.get_mut(&prefix) {
+                *known = Some(known.map_or(class, |known| classes.union(known, class)));
             }
-            // Few ids, maybe met often: joined at once.
-            if let Some(known) = self.marks.iter_mut().find(|known| known.0 == prefix) {
-                known.1 = classes.union(known.1, class);
-                return;
-            }
+            return;
         }
         self.marks.push((prefix, class));
         if self.marks.len() >= self.max {
@@ -84,6 +80,9 @@ impl Marks {
 
     /// Sorts and joins what was pushed; call once before [`Self::get`].
     pub(crate) fn settle(&mut self, classes: &mut Classes) {
+        if let Some(only) = &self.only {
+            self.marks = only.iter().filter_map(|(prefix, class)| class.map(|class| (*prefix, class))).collect();
+        }
         self.marks.sort_unstable();
         self.marks.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
@@ -148,6 +147,32 @@ mod tests {
         }
         assert_eq!(found, ids.len());
         assert!(parts >= 10, "{parts}");
+    }
+
+    #[test]
+    fn many_ids_alone_are_found_in_a_time_that_follows_their_number() {
+        let ids: Vec<_> = (0..200_000u32).map(|n| BlockId::of(&n.to_le_bytes())).collect();
+        let (wanted, others) = ids.split_at(150_000);
+        let mut classes = Classes::default();
+        let (one, two) = (classes.single(0), classes.single(1));
+        let both = classes.union(one, two);
+        let begun = std::time::Instant::now();
+        let mut marks = Marks::only(&wanted.iter().copied().collect());
+        for id in &ids {
+            marks.push(*id, one, &mut classes);
+        }
+        for id in ids.iter().step_by(2) {
+            marks.push(*id, two, &mut classes);
+            marks.push(*id, one, &mut classes);
+        }
+        marks.settle(&mut classes);
+        assert_eq!(marks.len(), wanted.len());
+        for (n, id) in wanted.iter().enumerate() {
+            assert_eq!(marks.get(*id), Some(if n % 2 == 0 { both } else { one }));
+        }
+        assert!(others.iter().all(|id| marks.get(*id).is_none()));
+        // A search through a list at each hit makes 10^10 comparisons and more, which take minutes.
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) use classes::{Classes, OVERFLOW};
 use lease::Lease;
 pub(crate) use mark::{MarkRoot, Walk};
 use run::Run;
-pub(crate) use scan::{Pace, RowScan};
+pub(crate) use scan::{Pace, RowScan, SCAN_ROWS};
 use writers::{Found, roots_and_writers};
 
 impl Blockstore {

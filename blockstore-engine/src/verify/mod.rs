@@ -2,7 +2,8 @@
 //!
 //! A bad block is quarantined (to every writer it counts as missing), the snapshots that need it are named and marked, and it is repaired from
 //! the cache, from a source that the caller gives, or by the next writer that meets the same content (`repair.rs`).
-//! Invariants: results are kept in `checks`, per slice of the id space and per snapshot; nothing here deletes a block. Verification reads the
+//! Invariants: a bad block stays to be named (`s` of its row) until its snapshots are marked, whoever found it and however that ended; results
+//! are kept in `checks`, per slice of the id space and per snapshot; nothing here deletes a block. Verification reads the
 //! database, never the cache.
 
 mod repair;
@@ -28,6 +29,8 @@ use crate::reader::{BadBlock, VerifyReport};
 use crate::stats::number;
 use crate::txn::retrying;
 
+/// Bad blocks named in one report, at most; the rest is quarantined, and its snapshots are marked, all the same.
+const BAD_NAMED_MAX: usize = 10_000;
 /// Bad blocks kept with a result, at most; the count is kept whole.
 const BAD_KEPT_MAX: usize = 1000;
 
@@ -153,6 +156,7 @@ impl Blockstore {
             self.quarantine(&bad.iter().copied().collect::<Vec<_>>()).await?;
             let named = trace::snapshots_of(&self.engine, &bad, &cancel).await?;
             mark(self, named.needs.values().flatten().copied().collect()).await?;
+            self.engine.store.set_named(&bad.iter().copied().collect::<Vec<_>>()).await?;
         }
         let is_bad = !check.report.is_good();
         if is_bad != root.quarantined {
@@ -160,6 +164,47 @@ impl Blockstore {
         }
         keep(&self.engine, check.encode()).await?;
         Ok(check)
+    }
+
+    /// Names the snapshots of bad blocks that nobody has named yet, and marks them. Whoever meets a bad block (a writer, a copy, a verification)
+    /// only quarantines it, and may end before it asks who needs it: what it found is named here, by whoever comes next. At most 10000 are
+    /// in the answer, all are named.
+    ///
+    /// # Errors
+    /// `Trace` when cancelled; a failing database.
+    pub async fn name_bad_blocks(
+        &self,
+        cancel: &CancellationToken,
+    ) -> Result<HashMap<BlockId, Vec<RootId>>, VerifyError> {
+        let store = &self.engine.store;
+        let mut all = HashMap::new();
+        loop {
+            let ids = store.unnamed().await?;
+            if ids.is_empty() {
+                return Ok(all);
+            }
+            let mut named = trace::snapshots_of(&self.engine, &ids.iter().copied().collect(), cancel).await?;
+            // Below a node that cannot be read nothing can be named: its snapshots count as touched.
+            mark(self, named.needs.values().flatten().chain(&named.unreadable).copied().collect()).await?;
+            // Last: an end before it names them again.
+            store.set_named(&ids).await?;
+            for id in ids {
+                if all.len() < BAD_NAMED_MAX {
+                    all.insert(id, named.needs.remove(&id).unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// Whether [`Self::repair`] has something to do: a block is quarantined, or a snapshot still marked that may be whole again.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub async fn needs_repair(&self) -> Result<bool, VerifyError> {
+        if self.engine.store.has_quarantined().await? {
+            return Ok(true);
+        }
+        Ok(self.all_roots().await?.iter().any(|root| root.quarantined && root.is_sealed()))
     }
 
     /// The last results of single snapshots, newest first.

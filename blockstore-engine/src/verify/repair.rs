@@ -20,7 +20,7 @@ use super::trace::{Place, places, snapshots_of};
 use super::{VerifyError, mark};
 use crate::cache::Shelf;
 use crate::engine::Blockstore;
-use crate::error::{ReadError, StoreFault};
+use crate::error::{ReadError, RootError, StoreFault};
 use crate::frame::{Opener, is_zero};
 use crate::id::{BlockHasher, BlockId, RootId};
 use crate::keys::KeyId;
@@ -129,14 +129,19 @@ impl Blockstore {
         let touched: BTreeSet<RootId> = named.needs.values().flatten().copied().chain(named.unreadable).collect();
         for root in self.all_roots().await? {
             if root.quarantined && root.is_sealed() && !touched.contains(&root.id) {
-                self.set_quarantined(&root.id, false).await?;
-                report.healed.push(root.id);
+                match self.set_quarantined(&root.id, false).await {
+                    Ok(()) => report.healed.push(root.id),
+                    // A run of the collector unlinked it meanwhile.
+                    Err(RootError::NotFound(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         mark(self, touched.clone()).await?;
         report.touched = touched.into_iter().collect();
         report.left = still.into_iter().collect();
         report.left.sort();
+        engine.store.set_named(&report.left).await?;
         Ok(report)
     }
 

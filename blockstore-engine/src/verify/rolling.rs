@@ -1,8 +1,10 @@
 //! The rolling verification: the id space in [`SLICES`] slices, each read back when its last time is too long ago.
 //!
-//! Invariants: a slice counts as verified only when all of its blocks were read; the oldest go first; at most the share of one call.
+//! Invariants: a slice counts as verified only when all of its blocks were read (those that are quarantined wait for their repair); one of which
+//! some could not be read for want of a key has had its turn and keeps its old time; the oldest go first; at most the share of one call.
+//! Bad blocks that a call found and did not name, since it ended early, are named by the next.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +12,7 @@ use bson::{DateTime, Document, doc};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::{VerifyError, keep, mark, trace};
+use super::{BAD_NAMED_MAX, VerifyError, keep};
 use crate::engine::Blockstore;
 use crate::error::{ErrorClass, ReadError, StoreFault};
 use crate::gc::{Pace, RowScan};
@@ -21,8 +23,8 @@ use crate::txn::{Causal, retrying};
 
 /// Slices of the id space: by the first byte of an id, so that all are of about the same size.
 pub const SLICES: u16 = 256;
-/// Bad blocks named in one report, at most; the rest is quarantined and found again.
-const BAD_NAMED_MAX: usize = 10_000;
+/// What is said of a bad block that another call or a writer found.
+const FOUND_BEFORE: &str = "found to be bad earlier, and not named then";
 
 /// How much one call verifies.
 #[derive(Debug, Clone)]
@@ -73,6 +75,8 @@ pub struct NamedBlock {
 pub struct RollingReport {
     /// Slices that were verified.
     pub slices: u16,
+    /// Blocks that could not be read, since this process lacks their key; their slices do not count as verified.
+    pub unread: u64,
     /// Blocks, nodes and pages that were read.
     pub blocks: u64,
     /// Their raw bytes.
@@ -84,7 +88,8 @@ pub struct RollingReport {
 }
 
 impl Blockstore {
-    /// Verifies the slices of the store that are due, oldest first, at most the given share.
+    /// Verifies the slices of the store that are due, oldest first, at most the given share. Names the snapshots of what is bad, and of what others
+    /// found to be bad before and did not name.
     ///
     /// # Errors
     /// `Request` for a share that is not between 0 and 1; `Cancelled` (finished slices count); a failing database.
@@ -102,7 +107,8 @@ impl Blockstore {
         let most = usize::try_from(most.div_ceil(u64::from(whole))).unwrap_or(usize::MAX);
         let age = i64::try_from(options.age.as_millis()).unwrap_or(i64::MAX);
         let due_before = DateTime::now().timestamp_millis().saturating_sub(age);
-        let times = self.slice_times().await?;
+        let mut named = self.name_bad_blocks(&cancel).await?;
+        let times = self.turns().await?;
         let mut due: Vec<u16> = (0..SLICES).collect();
         due.retain(|slice| times.get(slice).is_none_or(|at| at.timestamp_millis() <= due_before));
         due.sort_by_key(|slice| times.get(slice).map_or(i64::MIN, |at| at.timestamp_millis()));
@@ -118,42 +124,51 @@ impl Blockstore {
             progress,
             cancel: cancel.clone(),
             bad: HashMap::new(),
+            unread: 0,
         };
+        let mut verified = 0;
         for slice in due {
-            let (blocks, bad) = (check.done.blocks, check.bad.len());
+            let (blocks, bad, unread) = (check.done.blocks, check.bad.len(), check.unread);
             check.slice(slice).await?;
             let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             let found = check.bad.len().saturating_sub(bad) as u64;
-            keep(
-                &self.engine,
-                doc! {
-                    "_id": { "slice": i32::from(slice) },
-                    "at": DateTime::now(),
-                    "blocks": count(check.done.blocks - blocks),
-                    "bad": count(found),
-                },
-            )
-            .await?;
+            let mut result = doc! {
+                "_id": { "slice": i32::from(slice) },
+                "blocks": count(check.done.blocks - blocks),
+                "bad": count(found),
+            };
+            let now = DateTime::now();
+            if check.unread == unread {
+                result.insert("at", now);
+                verified += 1;
+            } else {
+                // Its turn is over, so that it does not hold up the others.
+                result.insert("tried", now);
+                result.insert("unread", count(check.unread - unread));
+                if let Some(at) = self.slice_times().await?.get(&slice) {
+                    result.insert("at", *at);
+                }
+            }
+            keep(&self.engine, result).await?;
             check.done.slices += 1;
             (check.progress)(check.done);
         }
-        let (done, bad) = (check.done, check.bad);
-        let mut named = HashMap::new();
-        if !bad.is_empty() {
-            let ids: HashSet<BlockId> = bad.keys().copied().collect();
-            named = trace::snapshots_of(&self.engine, &ids, &cancel).await?.needs;
-            let touched: BTreeSet<RootId> = named.values().flatten().copied().collect();
-            mark(self, touched).await?;
+        let (done, mut reasons, unread) = (check.done, check.bad, check.unread);
+        if !reasons.is_empty() {
+            named.extend(self.name_bad_blocks(&cancel).await?);
         }
-        let mut bad: Vec<NamedBlock> = bad
+        let mut bad: Vec<NamedBlock> = named
             .into_iter()
-            .map(|(id, reason)| NamedBlock { id, reason, snapshots: named.remove(&id).unwrap_or_default() })
+            .map(|(id, snapshots)| {
+                let reason = reasons.remove(&id).unwrap_or_else(|| FOUND_BEFORE.to_owned());
+                NamedBlock { id, reason, snapshots }
+            })
             .collect();
         bad.sort_by_key(|bad| bad.id);
         let times = self.slice_times().await?;
         let all = times.len() == usize::from(SLICES);
         let oldest = times.into_values().min().filter(|_| all);
-        Ok(RollingReport { slices: done.slices, blocks: done.blocks, bytes: done.bytes, bad, oldest })
+        Ok(RollingReport { slices: verified, unread, blocks: done.blocks, bytes: done.bytes, bad, oldest })
     }
 
     /// When each slice was verified last; a slice that never was is not there.
@@ -161,6 +176,15 @@ impl Blockstore {
     /// # Errors
     /// A failing database.
     pub async fn slice_times(&self) -> Result<HashMap<u16, DateTime>, VerifyError> {
+        self.slices(|doc| doc.get_datetime("at").ok().copied()).await
+    }
+
+    /// When each slice had its last turn, verified or not.
+    async fn turns(&self) -> Result<HashMap<u16, DateTime>, VerifyError> {
+        self.slices(|doc| ["at", "tried"].into_iter().filter_map(|key| doc.get_datetime(key).ok().copied()).max()).await
+    }
+
+    async fn slices(&self, time: fn(&Document) -> Option<DateTime>) -> Result<HashMap<u16, DateTime>, VerifyError> {
         let filter = doc! { "_id.slice": { "$exists": true } };
         let checks = &self.engine.store.checks;
         let found: Result<Vec<Document>, StoreFault> = retrying!("reading results of verifications", async {
@@ -168,7 +192,7 @@ impl Blockstore {
         });
         let decode = |doc: &Document| {
             let slice = doc.get_document("_id").ok()?.get_i32("slice").ok()?;
-            Some((u16::try_from(slice).ok().filter(|slice| *slice < SLICES)?, *doc.get_datetime("at").ok()?))
+            Some((u16::try_from(slice).ok().filter(|slice| *slice < SLICES)?, time(doc)?))
         };
         Ok(found?.iter().filter_map(decode).collect())
     }
@@ -182,6 +206,8 @@ struct Check<'a> {
     progress: OnVerify,
     cancel: CancellationToken,
     bad: HashMap<BlockId, String>,
+    /// Blocks under a key that this process does not have.
+    unread: u64,
 }
 
 impl Check<'_> {
@@ -222,8 +248,8 @@ impl Check<'_> {
                     self.done.bytes += raw.len() as u64;
                 }
                 Err(error) if error.class() == ErrorClass::Corrupt => faults.push((id, error)),
-                // Encrypted under a key that this process does not have: not ours to judge.
-                Err(ReadError::NoKey(_)) => {}
+                // Encrypted under a key that this process does not have: not ours to judge, and not verified.
+                Err(ReadError::NoKey(_)) => self.unread += 1,
                 Err(error) => return Err(error.into()),
             }
         }

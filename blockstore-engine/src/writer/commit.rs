@@ -1,6 +1,6 @@
 //! The commit point of a snapshot: one transaction that deletes the registration and inserts the root.
 //!
-//! Invariants: before it everything that the root refers to is stored and claimed; a registration that is gone commits nothing; pins that
+//! Invariants: before it everything that the root refers to is stored and claimed; a writer whose proof failed commits nothing; a registration that is gone commits nothing; pins that
 //! come with the root are checked against the job's floor under its guard.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -51,11 +51,22 @@ impl CommitRequest {
     }
 }
 
+impl SnapshotWriter {
+    /// Whether it may commit.
+    fn check_open(&self) -> Result<(), WriteError> {
+        if self.state != State::Open {
+            return Err(WriteError::Request("the writer is closed"));
+        }
+        if self.is_disproved {
+            return Err(WriteError::Request("what this writer stored does not read back: begin a new one"));
+        }
+        Ok(())
+    }
+}
+
 pub(super) async fn commit(writer: &mut SnapshotWriter, request: CommitRequest) -> Result<Root, WriteError> {
     request.check()?;
-    if writer.state != State::Open {
-        return Err(WriteError::Request("the writer is closed"));
-    }
+    writer.check_open()?;
     let tree = store_entries(writer).await?;
     let content = Content {
         tree,
@@ -81,9 +92,7 @@ pub(super) async fn seal(
     content: Content,
 ) -> Result<Root, WriteError> {
     request.check()?;
-    if writer.state != State::Open {
-        return Err(WriteError::Request("the writer is closed"));
-    }
+    writer.check_open()?;
     let shared = writer.shared.clone();
     let mut root = Root {
         id: shared.id,

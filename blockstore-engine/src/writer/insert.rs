@@ -274,7 +274,7 @@ async fn try_index(shared: &Shared, session: &mut ClientSession, rest: &[Placed]
             let mut filter = doc! { "_id": one.id.to_bson(), "q": { "$exists": true } };
             let mut set =
                 doc! { "at": one.row.at.to_bson(), "n": signed(one.row.raw_len), "l": signed(one.row.frame_len) };
-            let mut update = doc! { "$unset": { "q": "" } };
+            let mut update = doc! { "$unset": { "q": "", "s": "" } };
             match old {
                 Some(old) => {
                     filter.insert("at", old.to_bson());

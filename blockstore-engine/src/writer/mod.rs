@@ -112,6 +112,8 @@ pub struct SnapshotWriter {
     sink: Sink,
     beat: AbortOnDropHandle<()>,
     state: State,
+    /// What it stored did not read back: it commits nothing any more.
+    is_disproved: bool,
 }
 
 /// A step on its way through the pipeline.
@@ -169,6 +171,7 @@ impl SnapshotWriter {
             sink,
             beat,
             state: State::Open,
+            is_disproved: false,
         })
     }
 
@@ -280,7 +283,8 @@ impl SnapshotWriter {
         commit::commit(self, request).await
     }
 
-    /// Reads back and verifies every block that this writer inserted so far, before or after the commit.
+    /// Reads back and verifies every block that this writer inserted so far, before or after the commit. What is bad is quarantined: this writer
+    /// commits nothing any more, and the next one stores it anew.
     ///
     /// # Errors
     /// When the database fails; bad blocks are in the report.
@@ -298,6 +302,17 @@ impl SnapshotWriter {
                 id: None,
                 reason: format!("{missing} payloads that this writer inserted are missing"),
             });
+        }
+        if !report.is_good() {
+            self.is_disproved = true;
+            // What is named first: it is known even if the rest cannot be looked for now.
+            let named: Vec<_> = report.bad.iter().filter_map(|bad| bad.id).collect();
+            self.shared.engine.store.quarantine(&named).await?;
+            let found = crate::proof::quarantine_bad(&self.shared.engine, &self.shared.causal, self.shared.id).await?;
+            tracing::error!(
+                writer = %self.shared.id, bad = report.bad_count, unnamed = found,
+                "what was just stored does not read back: quarantined"
+            );
         }
         Ok(report)
     }

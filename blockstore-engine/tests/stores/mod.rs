@@ -6,6 +6,7 @@ mod cycle;
 mod encryption;
 mod faults;
 mod moving;
+mod proofs;
 mod recovery;
 mod s3;
 mod sweeping;

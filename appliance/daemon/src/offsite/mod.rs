@@ -4,8 +4,10 @@
 //! that lost the lease commits nothing more. A run that was cut short is gone on with by whoever takes the lease next; what was stored by
 //! then is not sent again. What is at the target is told by its roots alone. The newest copy of a replica set is never trashed.
 //!
-//! Called by `daemon.rs`; `pull.rs` speaks to another Holdfast, `side.rs` has the two sides of an order, `run.rs` carries it out.
+//! Called by `daemon.rs`; `pull.rs` speaks to another Holdfast, `side.rs` has the two sides of an order, `run.rs` carries it out,
+//! `care.rs` looks after a second store.
 
+pub mod care;
 mod pull;
 mod run;
 mod side;

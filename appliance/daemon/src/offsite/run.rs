@@ -18,7 +18,10 @@ use holdfast_ledger::SnapshotMeta;
 use holdfast_metadb::{OffsiteCopy, OffsiteFence, OffsiteProgress, OffsiteRun, offsite_job};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::side::{Found, Sides};
+use super::{
+    care,
+    side::{Found, Sides},
+};
 use crate::{chain_of, context::Context, retention};
 
 /// How often the lease is renewed and progress written, at most.
@@ -177,7 +180,12 @@ async fn go(
     }
     done.trashed = retain(ctx, copy, &sides, &found, now).await?;
     if sides.is_second {
-        collect(ctx, &sides, done.trashed > 0, cancel).await?;
+        collect(ctx, copy, &sides, done.trashed > 0, cancel).await?;
+        let every = u64::try_from(copy.every_seconds).unwrap_or(0);
+        let within = ctx.settings.verify_within_seconds;
+        if let Some(bad) = care::verify(&copy.name, &sides.target, within, every, cancel).await? {
+            done.error.get_or_insert(bad);
+        }
     }
     Ok(())
 }
@@ -237,8 +245,14 @@ async fn trash(sides: &Sides, id: &RootId, newest: &RootId) -> anyhow::Result<bo
     }
 }
 
-/// Collects the second store's garbage, as often as the own one's.
-async fn collect(ctx: &Context, sides: &Sides, now: bool, cancel: &CancellationToken) -> anyhow::Result<()> {
+/// Collects the second store's garbage, as often as the own one's, and gives its packs back.
+async fn collect(
+    ctx: &Context,
+    copy: &OffsiteCopy,
+    sides: &Sides,
+    now: bool,
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
     let every = ctx.settings.collect_every_seconds;
     let last = sides.target.last_collection().await?.map(|last| last.finished_at.timestamp_millis() / 1000);
     let age = last.map(|last| DateTime::now().timestamp_millis() / 1000 - last);
@@ -250,7 +264,8 @@ async fn collect(ctx: &Context, sides: &Sides, now: bool, cancel: &CancellationT
     let grace = if in_doubt { Duration::MAX } else { Duration::from_secs(ctx.settings.trash_grace_seconds) };
     let options = CollectOptions { grace, ..CollectOptions::default() };
     match sides.target.collect(&options, Arc::new(|_| {}), cancel.clone()).await {
-        Ok(_) | Err(CollectError::Busy | CollectError::Cancelled) => Ok(()),
+        Ok(_) => Ok(care::sweep(&copy.name, &sides.target, cancel).await?),
+        Err(CollectError::Busy | CollectError::Cancelled) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

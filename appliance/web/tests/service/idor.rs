@@ -59,8 +59,7 @@ async fn filled(world: &World) -> Ids {
     world.open_chain(&job.id, op(100, 1)).await;
     let root = world.snapshot(&job.id, op(105, 2), 0, 1).await;
     let asked = ok(world.post(&world.backup("/snapshots"), json!({})).await).await;
-    let restore =
-        ok(world.post(&world.backup("/restores"), json!({ "snapshot": root.id.to_string() })).await).await;
+    let restore = ok(world.post(&world.backup("/restores"), json!({ "snapshot": root.id.to_string() })).await).await;
     let bob = world.user("bob", &[]).await;
     world.metadb.put_member(&world.group.id, &bob.id, &[Role::BackupAdmin]).await.unwrap();
     let invited = json!({ "email": "new@example.org", "roles": ["readOnly"] });
