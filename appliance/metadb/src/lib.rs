@@ -43,6 +43,7 @@ mod sessions;
 mod settings;
 mod settings_store;
 mod setup;
+mod sign_in_settings;
 mod snapshot_requests;
 mod throttles;
 mod txn;
@@ -81,5 +82,8 @@ pub use settings::{
     AppSettings, DaemonSettings, DataSettings, DatabaseSettings, IngestSettings, Settings, SettingsError, WebSettings,
 };
 pub use setup::{Claim, Claimant};
+pub use sign_in_settings::{
+    Arrivals, GroupMapping, LdapSecurity, LdapSettings, OidcSettings, SecondFactor, sealed_binary,
+};
 pub use snapshot_requests::{SnapshotRequest, SnapshotRequestState};
 pub use users::{Totp, User, normal_email};

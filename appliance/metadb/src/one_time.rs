@@ -17,6 +17,8 @@ pub enum OneTimeKind {
     SignUp,
     /// A sign-in elsewhere that is under way.
     SignIn,
+    /// The second factor of a sign-in elsewhere that is right but for it.
+    SignInCode,
 }
 
 impl OneTimeKind {
@@ -25,6 +27,7 @@ impl OneTimeKind {
             Self::PasswordReset => "passwordReset",
             Self::SignUp => "signUp",
             Self::SignIn => "signIn",
+            Self::SignInCode => "signInCode",
         }
     }
 }
@@ -53,6 +56,16 @@ impl MetaDb {
         let stored = OneTime { hash: hash_secret(&secret), kind, facts, expires: after(lifetime) };
         self.of::<OneTime>("one_time").insert_one(&stored).await.map_err(on("make a one-time secret"))?;
         Ok(secret)
+    }
+
+    /// What belongs to a secret, which stays good. None: it is unknown, used, over, or for something else.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn one_time(&self, kind: OneTimeKind, secret: &str) -> Result<Option<Document>, MetaError> {
+        let filter = doc! { "_id": hash_secret(secret), "kind": kind.as_str(), "expires": { "$gt": DateTime::now() } };
+        let found = self.of::<OneTime>("one_time").find_one(filter).await;
+        Ok(found.map_err(on("look at a one-time secret"))?.map(|stored| stored.facts))
     }
 
     /// Uses a secret. None: it is unknown, used, over, or for something else.

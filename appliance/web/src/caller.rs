@@ -305,14 +305,18 @@ async fn permit(state: &WebState, row: &Row, caller: Option<Caller>, parts: &mut
         return Ok(());
     }
     let policy = state.access_policy().await?;
-    if !enrols && !person.user.has_totp() && person.needs_totp(policy.totp) {
+    if !enrols && !session.factor_elsewhere && !person.user.has_totp() && person.needs_totp(policy.totp) {
         let detail = "this appliance asks for a second factor: set one up in your account first";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "totpEnrolmentRequired", "A second factor is needed", detail));
     }
     let age_millis = bson::DateTime::now().timestamp_millis() - session.verified.timestamp_millis();
     if row.again && age_millis > i64::from(policy.verified_minutes) * 60_000 {
         let what = if person.user.has_totp() { "a code of your second factor" } else { "your password" };
-        let detail = format!("this needs {what} once more: send it to /sessions/current/verify");
+        let detail = if person.user.origin == "oidc" && !person.user.has_totp() {
+            "this asks again who you are: sign in again by your provider".to_owned()
+        } else {
+            format!("this needs {what} once more: send it to /sessions/current/verify")
+        };
         return Err(ApiError::new(StatusCode::FORBIDDEN, "reauthenticationRequired", "Prove who you are", detail));
     }
     Ok(())

@@ -108,7 +108,11 @@ pub(crate) async fn confirm_reset(
     let phc = hash_password(&confirm.password).await.map_err(crate::hash_fault)?;
     let facts = state.metadb().take_one_time(OneTimeKind::PasswordReset, &confirm.token).await.map_err(fault)?;
     let user = match facts.and_then(|facts| facts.get_str("user").ok().and_then(|id| id.parse::<UserId>().ok())) {
-        Some(id) => state.metadb().user(&id).await.map_err(fault)?.filter(|user: &User| user.disabled.is_none()),
+        // Whoever signs in elsewhere has no password here.
+        Some(id) => {
+            let found = state.metadb().user(&id).await.map_err(fault)?;
+            found.filter(|user: &User| user.disabled.is_none() && user.origin == "local")
+        }
         None => None,
     };
     let user = user.ok_or_else(|| {

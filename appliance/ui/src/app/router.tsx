@@ -48,6 +48,12 @@ const signIn = createRoute({
   component: lazy(() => import("../pages/SignIn"), "SignInPage"),
 });
 
+const signedIn = createRoute({
+  getParentRoute: () => root,
+  path: "/signed-in",
+  component: lazy(() => import("../pages/SignedIn"), "SignedInPage"),
+});
+
 const claim = createRoute({
   getParentRoute: () => root,
   path: "/claim",
@@ -239,6 +245,7 @@ const topic = createRoute({
 
 const tree = root.addChildren([
   signIn,
+  signedIn,
   claim,
   invitation,
   reset,

@@ -7,6 +7,7 @@ import { useSession } from "../app/session";
 import { Page } from "../components/Page";
 import { say } from "../components/said";
 import { ProblemAlert, Waiting } from "../components/Problem";
+import { SignInSettings } from "./SignInSettings";
 
 export function SettingsPage() {
   const policy = useQuery({ queryKey: ["settings", "access"], queryFn: access.getAccess });
@@ -16,6 +17,7 @@ export function SettingsPage() {
       <ProblemAlert error={policy.error ?? mail.error} />
       {policy.data ? <Policy saved={policy.data} /> : policy.isPending ? <Waiting what="Reading the settings" /> : null}
       {mail.data ? <Mail saved={mail.data} /> : null}
+      <SignInSettings />
     </Page>
   );
 }
