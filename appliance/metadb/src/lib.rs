@@ -23,6 +23,7 @@ mod blockstore_requests;
 mod changes;
 mod daemons;
 mod db;
+mod deliveries;
 mod deployments;
 mod downloads;
 mod enroll_tokens;
@@ -43,6 +44,7 @@ mod sessions;
 mod settings;
 mod settings_store;
 mod setup;
+mod sftp_targets;
 mod snapshot_requests;
 mod throttles;
 mod txn;
@@ -58,6 +60,7 @@ pub use blockstore_requests::{BlockstoreProgress, BlockstoreRequest, BlockstoreR
 pub use changes::{Change, ChangeKind, Changes};
 pub use daemons::{Daemon, DaemonBeat, DaemonFileSystem, DaemonHead, DaemonSpace, NewDaemon};
 pub use db::MetaDb;
+pub use deliveries::{Delivery, DeliveryProgress};
 pub use deployments::{Deployment, DeploymentState, Discovery};
 pub use downloads::{DownloadError, Grant};
 pub use enroll_tokens::{EnrollError, EnrollTokenRecord, Enrolled};
@@ -81,5 +84,6 @@ pub use settings::{
     AppSettings, DaemonSettings, DataSettings, DatabaseSettings, IngestSettings, Settings, SettingsError, WebSettings,
 };
 pub use setup::{Claim, Claimant};
+pub use sftp_targets::{SftpTarget, StoredSftpKey, sftp_key_context};
 pub use snapshot_requests::{SnapshotRequest, SnapshotRequestState};
 pub use users::{Totp, User, normal_email};

@@ -27,6 +27,7 @@ mod caller;
 mod cookie;
 mod cut;
 mod daemons;
+mod deliveries;
 mod deployments;
 mod events;
 mod extract;
@@ -54,6 +55,7 @@ mod roles;
 mod rows;
 mod settings;
 mod setup;
+mod sftp_targets;
 mod sign_in;
 mod sign_ups;
 mod snapshots;
@@ -176,6 +178,12 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(snapshots::restore_from_trash))
         .routes(routes!(restores::create_restore, restores::list_restores))
         .routes(routes!(restores::show_restore))
+        .routes(routes!(deliveries::cancel_delivery))
+        .routes(routes!(sftp_targets::show_sftp_key))
+        .routes(routes!(sftp_targets::look_at_sftp_server))
+        .routes(routes!(sftp_targets::list_sftp_targets, sftp_targets::add_sftp_target))
+        .routes(routes!(sftp_targets::remove_sftp_target))
+        .routes(routes!(sftp_targets::test_sftp_target))
         .routes(routes!(timeline::show_timeline))
         .routes(routes!(overview::show_overview))
         .routes(routes!(cut::show_cut))

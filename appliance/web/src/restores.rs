@@ -19,10 +19,12 @@ use utoipa::ToSchema;
 use crate::{
     backups::ProgressView,
     caller::{Caller, OfBackup, fault},
+    deliveries::{self, DeliveryView, new_delivery},
     extract::{JsonOf, PathOf},
     instant::{Instant, parse_at, rfc3339, rfc3339_of},
     points::{Points, Snapshot, class_of},
     problem::{ApiError, Problem},
+    sftp_targets,
     snapshots::{root_error, root_of},
     state::WebState,
 };
@@ -56,6 +58,8 @@ pub(crate) struct NewRestore {
     uses: Option<u32>,
     /// Wait so many seconds, at most 60, for the ledger to pass the instant.
     wait_seconds: Option<u32>,
+    /// Name of an SFTP target of the group, to which the archive is pushed once it is made; the link works too.
+    sftp: Option<String>,
 }
 
 /// A restore.
@@ -94,6 +98,8 @@ pub(crate) struct RestoreView {
     name: String,
     /// When it was asked for, RFC 3339.
     created: String,
+    /// Its push to an SFTP target, where one was asked for.
+    delivery: Option<DeliveryView>,
 }
 
 /// What was found to restore from.
@@ -118,6 +124,10 @@ pub(crate) async fn create_restore(
         let detail = format!("hours are 1 to {LINK_HOURS_MAX}, uses 1 to {LINK_USES_MAX}");
         return Err(ApiError::bad_request(detail));
     }
+    let target = match &new.sftp {
+        Some(name) => Some(sftp_targets::find(&state, &of.group.id, name).await?),
+        None => None,
+    };
     let source = source(&state, &of, &new).await?;
     let id = RestoreJobId::random();
     let root = source.base.root.id;
@@ -147,7 +157,8 @@ pub(crate) async fn create_restore(
         created_by: of.caller.name().to_owned(),
         daemon: if instant { of.job.daemon.clone() } else { None },
     };
-    let job = match state.metadb().create_restore_job(job).await {
+    let delivery = target.map(|target| new_delivery(&target, &id, &job.name, &job.format.to_string()));
+    let job = match state.metadb().create_restore_job_for(job, delivery).await {
         Ok(job) => job,
         Err(error) => {
             // Best effort: the pin has an end of its own.
@@ -277,6 +288,7 @@ pub(crate) fn view(job: RestoreJob) -> RestoreView {
     let expired = job.expires <= bson::DateTime::now() && job.state != RestoreState::Failed;
     let state = if expired { RestoreState::Expired } else { job.state };
     RestoreView {
+        delivery: deliveries::view(&job),
         id: job.id.to_string(),
         state: word(state),
         phase: job.phase,

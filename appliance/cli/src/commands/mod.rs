@@ -7,6 +7,7 @@ pub(crate) mod daemons;
 pub(crate) mod deployments;
 pub(crate) mod groups;
 pub(crate) mod offsite;
+pub(crate) mod sftp;
 pub(crate) mod snapshots;
 
 use serde_json::Value;

@@ -9,6 +9,7 @@ mod mail;
 mod matrix;
 mod people;
 mod restores;
+mod sftp;
 mod snapshots;
 mod timeline;
 mod world;
