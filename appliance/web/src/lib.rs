@@ -48,6 +48,7 @@ mod passwords;
 mod payload_stores;
 mod peer;
 mod points;
+mod policies;
 mod problem;
 mod restores;
 mod retention;
@@ -180,6 +181,8 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(restores::show_restore))
         .routes(routes!(timeline::show_timeline))
         .routes(routes!(overview::show_overview))
+        .routes(routes!(policies::show_policies, policies::set_group_policy))
+        .routes(routes!(policies::set_backup_policy))
         .routes(routes!(cut::show_cut))
         .routes(routes!(retention::preview_retention))
         .routes(routes!(daemons::list_daemons))

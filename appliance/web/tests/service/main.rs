@@ -10,6 +10,7 @@ mod mail;
 mod matrix;
 mod overview;
 mod people;
+mod policies;
 mod restores;
 mod retention;
 mod snapshots;
