@@ -14,6 +14,7 @@ mod policies;
 mod restores;
 mod retention;
 mod snapshots;
+mod terminations;
 mod timeline;
 mod trash;
 mod world;
