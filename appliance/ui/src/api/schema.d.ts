@@ -1507,6 +1507,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/groups/{group}/backups/{rs}/restores/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a restore would take: its base, what there is to replay, room, version, time. Changes nothing. */
+        get: operations["estimate_restore"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/restores": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The restores of a group, newest first: who, why, what, when, and how far their links are used. */
+        get: operations["list_group_restores"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/restores/{restore}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Takes the link of a restore away before its time.
+         * @description It opens no further download, and a restore that is still being made is called off. A download that is under way is sent to its end. This
+         *     cannot be undone; the same restore can be asked for again.
+         */
+        delete: operations["revoke_link"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2191,6 +2246,12 @@ export interface components {
              * @description Number of the chain.
              */
             chain: number;
+            /** @description Every history that can serve the instant, the younger first. */
+            histories: components["schemas"]["HistoryView"][];
+            /** @description What lies in the minute after the instant and would be out, by namespace, the most first. */
+            nextMinute: components["schemas"]["LostView"][];
+            /** @description There is more in that minute than was counted. */
+            nextMinuteTruncated: boolean;
             /**
              * Format: int64
              * @description Their bytes.
@@ -2921,6 +2982,8 @@ export interface components {
              * @description How long the link works, in hours, 1 to 720; the backup's setting (24) when nothing is said.
              */
             hours?: number | null;
+            /** @description Why it is made, at most 500 bytes: shown in the history of restores. */
+            reason?: string | null;
             /** @description Id of a snapshot. */
             snapshot?: string | null;
             /**
@@ -3211,6 +3274,11 @@ export interface components {
             at?: string | null;
             /**
              * Format: int64
+             * @description How often a daemon took it up.
+             */
+            attempt: number;
+            /**
+             * Format: int64
              * @description Bytes of the archive, once ready; null for `tar.gz`.
              */
             bytes?: number | null;
@@ -3219,9 +3287,20 @@ export interface components {
              * @description Bytes sent so far.
              */
             bytesSent: number;
+            /**
+             * Format: int64
+             * @description The history that was asked for, where two cover the instant.
+             */
+            chain?: number | null;
             /** @description When it was asked for, RFC 3339. */
             created: string;
-            /** @description Why it failed. */
+            /** @description Who asked: a person's address or a key's name. */
+            createdBy: string;
+            /** @description Name of the daemon that makes it, or its id where that daemon is gone; null: none is needed. */
+            daemon?: string | null;
+            /** @description When it was made or failed for good, RFC 3339. */
+            ended?: string | null;
+            /** @description The last error: why it failed, or why an attempt was not the last. */
             error?: string | null;
             /** @description Until when the link works, RFC 3339. */
             expires: string;
@@ -3235,8 +3314,15 @@ export interface components {
             /** @description What its daemon is doing. */
             phase: string;
             progress?: components["schemas"]["ProgressView"] | null;
+            /** @description Why, in the words of who asked; empty: nothing was said. */
+            reason: string;
+            revoked?: components["schemas"]["RevokedView"] | null;
+            /** @description Name of the replica set; null: it was pulled from another appliance. */
+            rs?: string | null;
             /** @description Snapshot that it is made from. */
             snapshot: string;
+            /** @description When the present or last attempt began, RFC 3339. */
+            started?: string | null;
             /** @description `queued`, `running`, `ready`, `failed` or `expired`. */
             state: string;
             /** @description The link. Only in the answer that made it: the appliance keeps no secret that it could show again. */
@@ -3246,6 +3332,11 @@ export interface components {
              * @description Uses of the link.
              */
             uses: number;
+            /**
+             * Format: int64
+             * @description Whole downloads so far, by bytes sent (`tar.gz`: by requests).
+             */
+            usesSpent: number;
         };
         /** @description Why a resync is wanted. */
         ResyncBackup: {
@@ -3673,6 +3764,130 @@ export interface components {
              * @description Snapshots that are younger than the account and would go: what they hold is not in the sum.
              */
             younger: number;
+        };
+        /** @description What a restore would take. */
+        EstimateView: {
+            /** @description What that range is based on, or why there is none, a sentence. */
+            basis: string;
+            /**
+             * Format: int64
+             * @description Number of its chain.
+             */
+            chain: number;
+            /** @description Name of that daemon. */
+            daemon?: string | null;
+            /** @description Its feature compatibility version. */
+            fcv: string;
+            /** @description False: the daemon would refuse it for want of room. */
+            fits: boolean;
+            /**
+             * Format: int64
+             * @description Bytes that it has, by its last report; null: no daemon is bound, or nothing is made.
+             */
+            freeBytes?: number | null;
+            /** @description Every history that can serve the instant, the younger first; empty for a snapshot. */
+            histories: components["schemas"]["HistoryView"][];
+            /**
+             * Format: int64
+             * @description Their bytes.
+             */
+            replayBytes: number;
+            /**
+             * Format: int64
+             * @description Oplog entries to replay, to a slice's end.
+             */
+            replayEntries: number;
+            /** @description There is more to replay than was counted. */
+            replayTruncated: boolean;
+            /**
+             * Format: int64
+             * @description Bytes that the daemon's disk must have free to make it; 0: nothing is made.
+             */
+            scratchBytes: number;
+            seconds?: components["schemas"]["SecondsView"] | null;
+            /** @description Version of the server whose files these are: the mongod to open them with is of the same release. */
+            serverVersion: string;
+            /** @description Snapshot that it would be made from. */
+            snapshot: string;
+            /** @description That snapshot's optime. */
+            snapshotAt: components["schemas"]["InstantAt"];
+            /**
+             * Format: int64
+             * @description Bytes of the snapshot's files, as they are unpacked.
+             */
+            snapshotBytes: number;
+        };
+        /** @description A history that can serve the instant. */
+        HistoryView: {
+            /**
+             * Format: int64
+             * @description Number of its chain, as a restore takes it.
+             */
+            chain: number;
+            /** @description What is shown is of this one. */
+            chosen: boolean;
+            /** @description No entry will be added. */
+            closed: boolean;
+            /** @description Its start point. */
+            from: components["schemas"]["InstantAt"];
+            /** @description Why it ended, the rest of a sentence. */
+            reason?: string | null;
+            /** @description The snapshot in it that would be the base, its second, RFC 3339. */
+            snapshotAt: string;
+            /** @description Its last optime. */
+            to: components["schemas"]["InstantAt"];
+        };
+        /** @description What was done to a namespace. */
+        LostView: {
+            /**
+             * Format: int64
+             * @description Commands.
+             */
+            ddl: number;
+            /**
+             * Format: int64
+             * @description Documents deleted.
+             */
+            deletes: number;
+            /**
+             * Format: int64
+             * @description Documents inserted.
+             */
+            inserts: number;
+            /** @description Namespace; `*`: the rest of them. */
+            ns: string;
+            /**
+             * Format: int64
+             * @description Documents changed.
+             */
+            updates: number;
+        };
+        /** @description A page, newest first. */
+        RestoresPage: {
+            /** @description Give it as `cursor` for the next page; null: this is the last. */
+            next?: string | null;
+            /** @description Restores. */
+            restores: components["schemas"]["RestoreView"][];
+        };
+        /** @description A link that was taken away by hand. */
+        RevokedView: {
+            /** @description When, RFC 3339. */
+            at: string;
+            /** @description Who did it. */
+            by: string;
+        };
+        /** @description Seconds that it may take, the least and the most. */
+        SecondsView: {
+            /**
+             * Format: int64
+             * @description At the best rate that was measured.
+             */
+            least: number;
+            /**
+             * Format: int64
+             * @description At the worst.
+             */
+            most: number;
         };
     };
     responses: never;
@@ -4910,6 +5125,8 @@ export interface operations {
             query: {
                 /** @description The instant, inclusive: RFC 3339 (the whole second) or `SECONDS,INCREMENT`. */
                 at: string;
+                /** @description Of two histories that cover the instant the one of this chain; the younger when nothing is said. */
+                chain?: number;
             };
             header?: never;
             path: {
@@ -7218,6 +7435,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    estimate_restore: {
+        parameters: {
+            query?: {
+                /** @description Id of a snapshot. */
+                snapshot?: string;
+                /** @description An instant, inclusive: RFC 3339 (the whole second) or `SECONDS,INCREMENT`. */
+                at?: string;
+                /** @description Of two histories that cover the instant the one of this chain; the younger when nothing is said. */
+                chain?: number;
+            };
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description name of the replica set */
+                rs: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EstimateView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_group_restores: {
+        parameters: {
+            query?: {
+                /** @description As the page before said. */
+                cursor?: string;
+                /** @description Restores of the page, 1 to 200; 50 when nothing is said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoresPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id */
+                restore: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoreView"];
                 };
             };
             default: {
