@@ -107,9 +107,12 @@ pub fn check_password(password: &str, chars_min: u32, about: &[&str]) -> Result<
     let mut parts: Vec<String> = about.iter().map(|word| word.to_lowercase()).collect();
     let local: Vec<String> = parts.iter().filter_map(|p| p.split_once('@').map(|(who, _)| who.to_owned())).collect();
     parts.extend(local);
-    // What is left without the well-known words must still be a password.
+    // What is left without the well-known words must still be a password. The longest go first: a name inside an address would tear it.
+    let mut words: Vec<&str> = parts.iter().map(String::as_str).chain(COMMON).collect();
+    words.retain(|word| word.chars().count() >= 4);
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     let mut left = lower;
-    for word in parts.iter().map(String::as_str).chain(COMMON).filter(|word| word.chars().count() >= 4) {
+    for word in words {
         left = left.replace(word, "");
     }
     if left.chars().filter(|c| c.is_alphabetic() || !c.is_ascii_digit()).count() < 4

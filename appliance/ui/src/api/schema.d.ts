@@ -589,6 +589,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/groups/{group}/backups/{rs}/restores/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a restore would take: its base, what there is to replay, room, version, time. Changes nothing. */
+        get: operations["estimate_restore"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/groups/{group}/backups/{rs}/resync": {
         parameters: {
             query?: never;
@@ -1004,6 +1021,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/groups/{group}/restores": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The restores of a group, newest first: who, why, what, when, and how far their links are used. */
+        get: operations["list_group_restores"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/invitations/accept": {
         parameters: {
             query?: never;
@@ -1279,6 +1313,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/restores/{restore}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Takes the link of a restore away before its time.
+         * @description It opens no further download, and a restore that is still being made is called off. A download that is under way is sent to its end. This
+         *     cannot be undone; the same restore can be asked for again.
+         */
+        delete: operations["revoke_link"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/sessions": {
         parameters: {
             query?: never;
@@ -1502,61 +1557,6 @@ export interface paths {
         put: operations["change_user"];
         post?: never;
         delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/groups/{group}/backups/{rs}/restores/estimate": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What a restore would take: its base, what there is to replay, room, version, time. Changes nothing. */
-        get: operations["estimate_restore"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/groups/{group}/restores": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The restores of a group, newest first: who, why, what, when, and how far their links are used. */
-        get: operations["list_group_restores"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/restores/{restore}/link": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Takes the link of a restore away before its time.
-         * @description It opens no further download, and a restore that is still being made is called off. A download that is under way is sent to its end. This
-         *     cannot be undone; the same restore can be asked for again.
-         */
-        delete: operations["revoke_link"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2391,6 +2391,58 @@ export interface components {
             /** @description Until when it can be used, RFC 3339. */
             expires: string;
         };
+        /** @description What a restore would take. */
+        EstimateView: {
+            /** @description What that range is based on, or why there is none, a sentence. */
+            basis: string;
+            /**
+             * Format: int64
+             * @description Number of its chain.
+             */
+            chain: number;
+            /** @description Name of that daemon. */
+            daemon?: string | null;
+            /** @description Its feature compatibility version. */
+            fcv: string;
+            /** @description False: the daemon would refuse it for want of room. */
+            fits: boolean;
+            /**
+             * Format: int64
+             * @description Bytes that it has, by its last report; null: no daemon is bound, or nothing is made.
+             */
+            freeBytes?: number | null;
+            /** @description Every history that can serve the instant, the younger first; empty for a snapshot. */
+            histories: components["schemas"]["HistoryView"][];
+            /**
+             * Format: int64
+             * @description Their bytes.
+             */
+            replayBytes: number;
+            /**
+             * Format: int64
+             * @description Oplog entries to replay, to a slice's end.
+             */
+            replayEntries: number;
+            /** @description There is more to replay than was counted. */
+            replayTruncated: boolean;
+            /**
+             * Format: int64
+             * @description Bytes that the daemon's disk must have free to make it; 0: nothing is made.
+             */
+            scratchBytes: number;
+            seconds?: components["schemas"]["SecondsView"] | null;
+            /** @description Version of the server whose files these are: the mongod to open them with is of the same release. */
+            serverVersion: string;
+            /** @description Snapshot that it would be made from. */
+            snapshot: string;
+            /** @description That snapshot's optime. */
+            snapshotAt: components["schemas"]["InstantAt"];
+            /**
+             * Format: int64
+             * @description Bytes of the snapshot's files, as they are unpacked.
+             */
+            snapshotBytes: number;
+        };
         /** @description A request for a group's key. */
         ExportKey: {
             /** @description `file` (default) or `html`. */
@@ -2501,6 +2553,26 @@ export interface components {
             rs: string;
             /** @description State of the backup. */
             state: string;
+        };
+        /** @description A history that can serve the instant. */
+        HistoryView: {
+            /**
+             * Format: int64
+             * @description Number of its chain, as a restore takes it.
+             */
+            chain: number;
+            /** @description What is shown is of this one. */
+            chosen: boolean;
+            /** @description No entry will be added. */
+            closed: boolean;
+            /** @description Its start point. */
+            from: components["schemas"]["InstantAt"];
+            /** @description Why it ended, the rest of a sentence. */
+            reason?: string | null;
+            /** @description The snapshot in it that would be the base, its second, RFC 3339. */
+            snapshotAt: string;
+            /** @description Its last optime. */
+            to: components["schemas"]["InstantAt"];
         };
         /** @description A cluster time. */
         Instant: {
@@ -2626,7 +2698,7 @@ export interface components {
             kind: components["schemas"]["JobKind"];
             /** @description What is being done, a verb phrase; empty: nothing is said. */
             phase: string;
-            progress?: null | components["schemas"]["JobProgressView"];
+            progress?: components["schemas"]["JobProgressView"] | null;
             /** @description Replica set, where the job is about one. */
             rs?: string | null;
             /** @description State. */
@@ -2735,6 +2807,31 @@ export interface components {
          * @enum {string}
          */
         Level: "unprotected" | "late" | "off" | "running" | "protected" | "proved";
+        /** @description What was done to a namespace. */
+        LostView: {
+            /**
+             * Format: int64
+             * @description Commands.
+             */
+            ddl: number;
+            /**
+             * Format: int64
+             * @description Documents deleted.
+             */
+            deletes: number;
+            /**
+             * Format: int64
+             * @description Documents inserted.
+             */
+            inserts: number;
+            /** @description Namespace; `*`: the rest of them. */
+            ns: string;
+            /**
+             * Format: int64
+             * @description Documents changed.
+             */
+            updates: number;
+        };
         /**
          * @description How the talk with the server is kept secret.
          * @enum {string}
@@ -3338,6 +3435,13 @@ export interface components {
              */
             usesSpent: number;
         };
+        /** @description A page, newest first. */
+        RestoresPage: {
+            /** @description Give it as `cursor` for the next page; null: this is the last. */
+            next?: string | null;
+            /** @description Restores. */
+            restores: components["schemas"]["RestoreView"][];
+        };
         /** @description Why a resync is wanted. */
         ResyncBackup: {
             /** @description A sentence for the record. */
@@ -3389,6 +3493,13 @@ export interface components {
              */
             weeklyWeeks: number;
         };
+        /** @description A link that was taken away by hand. */
+        RevokedView: {
+            /** @description When, RFC 3339. */
+            at: string;
+            /** @description Who did it. */
+            by: string;
+        };
         /**
          * @description What someone may do. `admin`, `operator` and `viewer` are still read, as owner, backup admin and read only.
          * @enum {string}
@@ -3406,6 +3517,19 @@ export interface components {
              * @description An extra snapshot is taken when replaying to the newest second is estimated to take longer, in seconds.
              */
             replayDebtSecondsMax?: number;
+        };
+        /** @description Seconds that it may take, the least and the most. */
+        SecondsView: {
+            /**
+             * Format: int64
+             * @description At the best rate that was measured.
+             */
+            least: number;
+            /**
+             * Format: int64
+             * @description At the worst.
+             */
+            most: number;
         };
         /** @description A session. */
         SessionView: {
@@ -3660,7 +3784,7 @@ export interface components {
         };
         /** @description What browsers see. */
         TlsView: {
-            certificate?: null | components["schemas"]["CertificateView"];
+            certificate?: components["schemas"]["CertificateView"] | null;
             /** @description Host of the public URL. */
             publicHost: string;
         };
@@ -3764,130 +3888,6 @@ export interface components {
              * @description Snapshots that are younger than the account and would go: what they hold is not in the sum.
              */
             younger: number;
-        };
-        /** @description What a restore would take. */
-        EstimateView: {
-            /** @description What that range is based on, or why there is none, a sentence. */
-            basis: string;
-            /**
-             * Format: int64
-             * @description Number of its chain.
-             */
-            chain: number;
-            /** @description Name of that daemon. */
-            daemon?: string | null;
-            /** @description Its feature compatibility version. */
-            fcv: string;
-            /** @description False: the daemon would refuse it for want of room. */
-            fits: boolean;
-            /**
-             * Format: int64
-             * @description Bytes that it has, by its last report; null: no daemon is bound, or nothing is made.
-             */
-            freeBytes?: number | null;
-            /** @description Every history that can serve the instant, the younger first; empty for a snapshot. */
-            histories: components["schemas"]["HistoryView"][];
-            /**
-             * Format: int64
-             * @description Their bytes.
-             */
-            replayBytes: number;
-            /**
-             * Format: int64
-             * @description Oplog entries to replay, to a slice's end.
-             */
-            replayEntries: number;
-            /** @description There is more to replay than was counted. */
-            replayTruncated: boolean;
-            /**
-             * Format: int64
-             * @description Bytes that the daemon's disk must have free to make it; 0: nothing is made.
-             */
-            scratchBytes: number;
-            seconds?: components["schemas"]["SecondsView"] | null;
-            /** @description Version of the server whose files these are: the mongod to open them with is of the same release. */
-            serverVersion: string;
-            /** @description Snapshot that it would be made from. */
-            snapshot: string;
-            /** @description That snapshot's optime. */
-            snapshotAt: components["schemas"]["InstantAt"];
-            /**
-             * Format: int64
-             * @description Bytes of the snapshot's files, as they are unpacked.
-             */
-            snapshotBytes: number;
-        };
-        /** @description A history that can serve the instant. */
-        HistoryView: {
-            /**
-             * Format: int64
-             * @description Number of its chain, as a restore takes it.
-             */
-            chain: number;
-            /** @description What is shown is of this one. */
-            chosen: boolean;
-            /** @description No entry will be added. */
-            closed: boolean;
-            /** @description Its start point. */
-            from: components["schemas"]["InstantAt"];
-            /** @description Why it ended, the rest of a sentence. */
-            reason?: string | null;
-            /** @description The snapshot in it that would be the base, its second, RFC 3339. */
-            snapshotAt: string;
-            /** @description Its last optime. */
-            to: components["schemas"]["InstantAt"];
-        };
-        /** @description What was done to a namespace. */
-        LostView: {
-            /**
-             * Format: int64
-             * @description Commands.
-             */
-            ddl: number;
-            /**
-             * Format: int64
-             * @description Documents deleted.
-             */
-            deletes: number;
-            /**
-             * Format: int64
-             * @description Documents inserted.
-             */
-            inserts: number;
-            /** @description Namespace; `*`: the rest of them. */
-            ns: string;
-            /**
-             * Format: int64
-             * @description Documents changed.
-             */
-            updates: number;
-        };
-        /** @description A page, newest first. */
-        RestoresPage: {
-            /** @description Give it as `cursor` for the next page; null: this is the last. */
-            next?: string | null;
-            /** @description Restores. */
-            restores: components["schemas"]["RestoreView"][];
-        };
-        /** @description A link that was taken away by hand. */
-        RevokedView: {
-            /** @description When, RFC 3339. */
-            at: string;
-            /** @description Who did it. */
-            by: string;
-        };
-        /** @description Seconds that it may take, the least and the most. */
-        SecondsView: {
-            /**
-             * Format: int64
-             * @description At the best rate that was measured.
-             */
-            least: number;
-            /**
-             * Format: int64
-             * @description At the worst.
-             */
-            most: number;
         };
     };
     responses: never;
@@ -5261,6 +5261,45 @@ export interface operations {
             };
         };
     };
+    estimate_restore: {
+        parameters: {
+            query?: {
+                /** @description Id of a snapshot. */
+                snapshot?: string;
+                /** @description An instant, inclusive: RFC 3339 (the whole second) or `SECONDS,INCREMENT`. */
+                at?: string;
+                /** @description Of two histories that cover the instant the one of this chain; the younger when nothing is said. */
+                chain?: number;
+            };
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description name of the replica set */
+                rs: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EstimateView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     resync_backup: {
         parameters: {
             query?: never;
@@ -6278,6 +6317,41 @@ export interface operations {
             };
         };
     };
+    list_group_restores: {
+        parameters: {
+            query?: {
+                /** @description As the page before said. */
+                cursor?: string;
+                /** @description Restores of the page, 1 to 200; 50 when nothing is said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoresPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     accept_invitation: {
         parameters: {
             query?: never;
@@ -6829,6 +6903,36 @@ export interface operations {
         };
     };
     show_restore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id */
+                restore: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoreView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_link: {
         parameters: {
             query?: never;
             header?: never;
@@ -7435,110 +7539,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserView"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    estimate_restore: {
-        parameters: {
-            query?: {
-                /** @description Id of a snapshot. */
-                snapshot?: string;
-                /** @description An instant, inclusive: RFC 3339 (the whole second) or `SECONDS,INCREMENT`. */
-                at?: string;
-                /** @description Of two histories that cover the instant the one of this chain; the younger when nothing is said. */
-                chain?: number;
-            };
-            header?: never;
-            path: {
-                /** @description id or name */
-                group: string;
-                /** @description name of the replica set */
-                rs: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["EstimateView"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_group_restores: {
-        parameters: {
-            query?: {
-                /** @description As the page before said. */
-                cursor?: string;
-                /** @description Restores of the page, 1 to 200; 50 when nothing is said. */
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                /** @description id or name */
-                group: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RestoresPage"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    revoke_link: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description id */
-                restore: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RestoreView"];
                 };
             };
             default: {

@@ -38,6 +38,7 @@ impl Ids {
                 json!({ "roles": ["readOnly"] })
             }
             ("POST", "/groups/{group}/backups/{rs}/restores") => json!({ "snapshot": self.of["snapshot"] }),
+            ("PATCH", "/groups/{group}/backups/{rs}/snapshots/{snapshot}") => json!({ "label": "eve was here" }),
             _ => json!({}),
         }
     }
