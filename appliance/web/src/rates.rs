@@ -80,7 +80,7 @@ impl Rates {
         }
         let fresh = || Bucket { left: rate.burst, at: now, rate };
         let taken = buckets.entry(who.to_owned()).or_insert_with(fresh).take(now);
-        taken.map_err(|seconds| too_many(seconds))
+        taken.map_err(too_many)
     }
 }
 
