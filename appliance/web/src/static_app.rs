@@ -18,7 +18,7 @@ use crate::{problem::ApiError, state::WebState};
 
 /// The folder is read when this crate is built; it may be missing.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../ui/dist"]
+#[folder = "../ui/dist"]
 #[allow_missing = true]
 struct Dist;
 
