@@ -43,14 +43,14 @@ try {
   step("an unclaimed appliance asks for its code; a wrong one is refused in words");
   await page.goto(url);
   await page.waitForURL(/\/claim$/);
-  await page.getByLabel("Set-up code").fill("AAAAA-BBBBB-CCCCC-DDDDD");
+  await page.getByRole("textbox", { name: "Set-up code" }).fill("AAAAA-BBBBB-CCCCC-DDDDD");
   await page.getByLabel("Your name").fill(ADMIN.name);
   await page.getByLabel("Your e-mail").fill(ADMIN.email);
   await page.getByLabel("Password", { exact: true }).fill(ADMIN.password);
   await page.getByLabel("First group").fill("demo");
   await page.getByRole("button", { name: /Make the administrator/ }).click();
   await page.getByRole("alert").waitFor();
-  await page.getByLabel("Set-up code").fill(appliance.code);
+  await page.getByRole("textbox", { name: "Set-up code" }).fill(appliance.code);
   await page.getByRole("button", { name: /Make the administrator/ }).click();
   await page.waitForURL(/\/g\/demo/);
 

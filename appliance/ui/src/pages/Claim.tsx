@@ -22,7 +22,8 @@ export function ClaimPage() {
       await navigate({ to: "/" });
     },
   });
-  if (setup.claimed && !send.isSuccess) return <Navigate to="/signin" search={{}} />;
+  // While the answer to this page's own claim is taken in, the page stays: it leads into the app itself.
+  if (setup.claimed && !send.isPending && !send.isSuccess) return <Navigate to="/signin" search={{}} />;
   const field = (name: keyof typeof form) => ({
     value: form[name],
     onChange: (event: { currentTarget: { value: string } }) => {
