@@ -46,6 +46,7 @@ mod sessions;
 mod settings;
 mod settings_store;
 mod setup;
+mod sign_in_settings;
 mod snapshot_requests;
 mod throttles;
 mod trash_grace;
@@ -86,5 +87,8 @@ pub use settings::{
     AppSettings, DaemonSettings, DataSettings, DatabaseSettings, IngestSettings, Settings, SettingsError, WebSettings,
 };
 pub use setup::{Claim, Claimant};
+pub use sign_in_settings::{
+    Arrivals, GroupMapping, LdapSecurity, LdapSettings, OidcSettings, SecondFactor, sealed_binary,
+};
 pub use snapshot_requests::{SnapshotRequest, SnapshotRequestState};
 pub use users::{Totp, User, normal_email};

@@ -19,6 +19,8 @@ pub enum OneTimeKind {
     SignIn,
     /// Confirm a new address of an account.
     EmailChange,
+    /// The second factor of a sign-in elsewhere that is right but for it.
+    SignInCode,
 }
 
 impl OneTimeKind {
@@ -28,6 +30,7 @@ impl OneTimeKind {
             Self::SignUp => "signUp",
             Self::SignIn => "signIn",
             Self::EmailChange => "emailChange",
+            Self::SignInCode => "signInCode",
         }
     }
 }

@@ -44,6 +44,9 @@ pub struct Session {
     pub address: String,
     /// The browser's words about itself.
     pub agent: String,
+    /// A second factor was the business of the provider where the person signed in: the policy here does not ask for one.
+    #[serde(default)]
+    pub factor_elsewhere: bool,
 }
 
 /// A session to begin.
@@ -81,6 +84,7 @@ impl MetaDb {
             verified: now,
             address: cut(&new.address),
             agent: cut(&new.agent),
+            factor_elsewhere: false,
         };
         self.of::<Session>("sessions").insert_one(&session).await.map_err(on("begin a session"))?;
         Ok((session, secret))
@@ -115,6 +119,16 @@ impl MetaDb {
         let update = doc! { "$set": { "verified": DateTime::now() } };
         let done = self.of::<Session>("sessions").update_one(doc! { "_id": hash }, update).await;
         done.map(|_| ()).map_err(on("note a proof of identity"))
+    }
+
+    /// Notes that the second factor is the business of the provider where the person signed in.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn session_factor_elsewhere(&self, hash: &str) -> Result<(), MetaError> {
+        let update = doc! { "$set": { "factorElsewhere": true } };
+        let done = self.of::<Session>("sessions").update_one(doc! { "_id": hash }, update).await;
+        done.map(|_| ()).map_err(on("note whose second factor counts"))
     }
 
     /// A person's sessions, newest first.

@@ -178,6 +178,20 @@ impl MetaDb {
         self.of("users").find_one(filter).await.map_err(on("read an account"))
     }
 
+    /// From now on the person signs in elsewhere: the password here no longer works. False: the account signs in elsewhere already.
+    ///
+    /// # Errors
+    /// [`MetaError::Exists`] when someone else here is that person there.
+    pub async fn link_user(&self, id: &UserId, origin: &str, subject: &str) -> Result<bool, MetaError> {
+        let filter = doc! { "_id": id.clone(), "origin": { "$in": ["local", null] }, "subject": null };
+        let update = doc! { "$set": { "origin": origin, "subject": subject, "password": null } };
+        match self.of::<User>("users").update_one(filter, update).await {
+            Ok(done) => Ok(done.matched_count > 0),
+            Err(e) if duplicate(&e) => Err(MetaError::Exists { what: "account", id: subject.to_owned() }),
+            Err(e) => Err(on("link an account")(e)),
+        }
+    }
+
     /// Accounts by address, after one; at most 500.
     ///
     /// # Errors

@@ -323,7 +323,11 @@ async fn permit(state: &WebState, row: &Row, caller: Option<Caller>, parts: &mut
     let age_millis = bson::DateTime::now().timestamp_millis() - session.verified.timestamp_millis();
     if age_millis > i64::from(policy.verified_minutes) * 60_000 {
         let what = if person.user.has_totp() { "a code of your second factor" } else { "your password" };
-        let detail = format!("this needs {what} once more: send it to /sessions/current/verify");
+        let detail = if person.user.origin == "oidc" && !person.user.has_totp() {
+            "this asks again who you are: sign in again by your provider".to_owned()
+        } else {
+            format!("this needs {what} once more: send it to /sessions/current/verify")
+        };
         return Err(ApiError::new(StatusCode::FORBIDDEN, "reauthenticationRequired", "Prove who you are", detail));
     }
     Ok(())
@@ -332,6 +336,9 @@ async fn permit(state: &WebState, row: &Row, caller: Option<Caller>, parts: &mut
 /// Refuses a person without the second factor that the policy asks of them, by session and by their own key.
 async fn enrolled(state: &WebState, caller: &Caller) -> Result<(), ApiError> {
     let Some(person) = caller.subject().filter(|person| !person.user.has_totp()) else { return Ok(()) };
+    if caller.person().is_some_and(|(_, session)| session.factor_elsewhere) {
+        return Ok(());
+    }
     if !person.needs_totp(state.access_policy().await?.totp) {
         return Ok(());
     }

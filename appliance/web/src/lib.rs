@@ -19,6 +19,7 @@ mod access_settings;
 mod account;
 mod agents;
 mod api_keys;
+mod arrivals;
 mod audit_log;
 mod backups;
 mod blockstore;
@@ -39,12 +40,16 @@ mod instant;
 mod invitations;
 mod jobs;
 mod join_requests;
+mod ldap;
+mod ldap_settings;
 mod limits;
 mod mail;
 mod members;
 mod nearest;
 mod offsite;
 mod offsite_copies;
+mod oidc;
+mod oidc_settings;
 mod origin;
 mod overview;
 mod password_resets;
@@ -64,6 +69,7 @@ mod rows;
 mod settings;
 mod setup;
 mod sign_in;
+mod sign_in_settings;
 mod sign_ups;
 mod snapshots;
 mod state;
@@ -167,6 +173,13 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(tls_settings::show_tls, tls_settings::set_tls, tls_settings::remove_tls))
         .routes(routes!(mail::show_mail, mail::set_mail))
         .routes(routes!(mail::test_mail))
+        .routes(routes!(oidc::begin_oidc))
+        .routes(routes!(oidc::finish_oidc))
+        .routes(routes!(oidc::send_code))
+        .routes(routes!(oidc_settings::show_oidc, oidc_settings::set_oidc))
+        .routes(routes!(oidc_settings::test_oidc))
+        .routes(routes!(ldap_settings::show_ldap, ldap_settings::set_ldap))
+        .routes(routes!(ldap_settings::test_ldap))
         .routes(routes!(groups::create_group, groups::list_groups))
         .routes(routes!(api_keys::create_global_key, api_keys::list_global_keys))
         .routes(routes!(api_keys::revoke_global_key))

@@ -89,6 +89,23 @@ pub(crate) async fn proved(state: &WebState, session: &Session) -> Result<(), Ap
     state.metadb().unthrottle(&format!("prove/{}", session.hash)).await.map_err(fault)
 }
 
+/// Counts an attempt at someone of a directory, by whatever name it was typed: spellings of one person share their lock-out.
+pub(crate) async fn directory(state: &WebState, dn: &str, address: IpAddr) -> Result<(), ApiError> {
+    count(state, &format!("directory/{dn}"), ACCOUNT_MAX).await?;
+    count(state, &format!("directory/{dn}/{address}"), PAIR_MAX).await
+}
+
+/// Forgets the attempts at someone of a directory from an address: they ended well.
+pub(crate) async fn directory_signed_in(state: &WebState, dn: &str, address: IpAddr) -> Result<(), ApiError> {
+    state.metadb().unthrottle(&format!("directory/{dn}")).await.map_err(fault)?;
+    state.metadb().unthrottle(&format!("directory/{dn}/{address}")).await.map_err(fault)
+}
+
+/// Counts a step of a sign-in at the provider: each makes this server ask it.
+pub(crate) async fn elsewhere(state: &WebState, address: IpAddr) -> Result<(), ApiError> {
+    count(state, &format!("signInElsewhere/{address}"), ADDRESS_MAX).await
+}
+
 /// Counts a request that makes a mail to an address.
 pub(crate) async fn mail(state: &WebState, email: &str, address: IpAddr) -> Result<(), ApiError> {
     count(state, &format!("mail/from/{address}"), ADDRESS_MAX).await?;

@@ -111,7 +111,11 @@ pub(crate) async fn confirm_reset(
     let chars_min = state.access_policy().await?.password_chars_min;
     let facts = state.metadb().look_at_one_time(OneTimeKind::PasswordReset, &confirm.token).await.map_err(fault)?;
     let user = match facts.and_then(|facts| facts.get_str("user").ok().and_then(|id| id.parse::<UserId>().ok())) {
-        Some(id) => state.metadb().user(&id).await.map_err(fault)?.filter(|user: &User| user.disabled.is_none()),
+        // Whoever signs in elsewhere has no password here.
+        Some(id) => {
+            let found = state.metadb().user(&id).await.map_err(fault)?;
+            found.filter(|user: &User| user.disabled.is_none() && user.origin == "local")
+        }
         None => None,
     };
     let user = user.ok_or_else(over)?;

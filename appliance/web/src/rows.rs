@@ -58,6 +58,9 @@ pub const ROWS: &[Row] = &[
     row("GET", "/setup", Public),
     row("POST", "/setup/claim", Public),
     row("POST", "/sessions", Public),
+    row("POST", "/sign-ins/oidc", Public),
+    row("POST", "/sign-ins/oidc/finish", Public),
+    row("POST", "/sign-ins/code", Public),
     row("POST", "/password-resets", Public),
     row("POST", "/password-resets/confirm", Public),
     row("POST", "/sign-ups", Public),
@@ -182,6 +185,12 @@ pub const ROWS: &[Row] = &[
     row("GET", "/settings/mail", Global(Read, R::Settings)),
     again("PUT", "/settings/mail", Global(Change, R::Settings)),
     row("POST", "/settings/mail/test", Global(Change, R::Settings)),
+    row("GET", "/settings/oidc", Global(Read, R::Settings)),
+    again("PUT", "/settings/oidc", Global(Change, R::Settings)),
+    row("POST", "/settings/oidc/test", Global(Change, R::Settings)),
+    row("GET", "/settings/ldap", Global(Read, R::Settings)),
+    again("PUT", "/settings/ldap", Global(Change, R::Settings)),
+    row("POST", "/settings/ldap/test", Global(Change, R::Settings)),
 ];
 
 /// What a route takes. Err(true): the path is there, for other methods; Err(false): it is not there.

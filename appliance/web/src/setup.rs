@@ -29,6 +29,10 @@ pub(crate) struct SetupView {
     sign_up: String,
     /// Shortest password, in characters.
     password_chars_min: u32,
+    /// What the button of the sign-in provider says; null: there is none.
+    oidc: Option<String>,
+    /// People of a directory sign in with their name and password there.
+    ldap: bool,
 }
 
 /// A claim.
@@ -57,6 +61,8 @@ pub(crate) async fn show_setup(State(state): State<WebState>) -> Result<Json<Set
         version: env!("CARGO_PKG_VERSION"),
         sign_up: crate::restores::word(policy.sign_up),
         password_chars_min: policy.password_chars_min,
+        oidc: state.metadb().oidc_settings().await.map_err(fault)?.map(|set| set.label),
+        ldap: state.metadb().ldap_settings().await.map_err(fault)?.is_some(),
     }))
 }
 

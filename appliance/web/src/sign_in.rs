@@ -1,7 +1,8 @@
 //! Sessions: signing in, who is signed in, signing out, proving again who one is.
 //!
 //! Invariants: an account that does not exist, is shut, or has no password is answered like a wrong password, in as much time. The second
-//! factor is asked for only after the password is right.
+//! factor is asked for only after the password is right. A directory ([`crate::ldap`]) is asked when the password is not one of an account
+//! here.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -11,7 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use holdfast_metadb::{AuditEntry, NewSession, Session, User};
+use holdfast_metadb::{AuditEntry, NewSession, SecondFactor, Session, User};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,7 +21,7 @@ use crate::{
     cookie,
     extract::JsonOf,
     instant::rfc3339_of,
-    limits,
+    ldap, limits,
     passwords::verify_password,
     problem::{ApiError, Problem},
     roles::{PersonView, RoleName, names},
@@ -32,7 +33,7 @@ use crate::{
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct SignIn {
-    /// E-mail address.
+    /// E-mail address; where a directory is set, also the name that it knows.
     email: String,
     /// Password.
     password: String,
@@ -87,6 +88,8 @@ pub(crate) struct CurrentSession {
     groups: Vec<OwnGroup>,
     /// Roles in every group and over the appliance.
     global_roles: Vec<RoleName>,
+    /// Where the person signs in: `local`, `oidc` or `ldap`.
+    origin: String,
     /// Second factor.
     totp: TotpView,
     /// Until when restores and deletes are not asked about, RFC 3339.
@@ -115,9 +118,10 @@ pub(crate) async fn current(state: &WebState, person: &Person, session: &Session
         user: PersonView::from(&person.user),
         groups: all.into_iter().filter_map(of).collect(),
         global_roles: names(&person.user.global_roles),
+        origin: person.user.origin.clone(),
         totp: TotpView {
             enabled: person.user.has_totp(),
-            required: person.needs_totp(policy.totp),
+            required: person.needs_totp(policy.totp) && !session.factor_elsewhere,
             recovery_codes: person.user.recovery.len(),
         },
         verified_until: rfc3339_of(bson::DateTime::from_millis(verified)),
@@ -133,6 +137,18 @@ pub(crate) async fn begin(
     headers: &HeaderMap,
     how: &str,
 ) -> Result<Response, ApiError> {
+    begin_by(state, user, SecondFactor::Here, address, headers, how).await
+}
+
+/// The same, and whose second factor counts in this session.
+pub(crate) async fn begin_by(
+    state: &WebState,
+    user: &User,
+    factor: SecondFactor,
+    address: IpAddr,
+    headers: &HeaderMap,
+    how: &str,
+) -> Result<Response, ApiError> {
     let policy = state.access_policy().await?;
     let lifetime = Duration::from_secs(u64::from(policy.session_hours) * 3600);
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -144,7 +160,11 @@ pub(crate) async fn begin(
         agent: agent.to_owned(),
     };
     let person = person_of(state, &user.id).await?.ok_or_else(wrong)?;
-    let (session, secret) = state.metadb().create_session(new).await.map_err(fault)?;
+    let (mut session, secret) = state.metadb().create_session(new).await.map_err(fault)?;
+    if factor == SecondFactor::Provider {
+        state.metadb().session_factor_elsewhere(&session.hash).await.map_err(fault)?;
+        session.factor_elsewhere = true;
+    }
     let view = current(state, &person, &session).await?;
     let caller = Caller::signed_in(person, session, address);
     state.audit(&caller, None, how, &user.email).await;
@@ -178,11 +198,15 @@ pub(crate) async fn sign_in(
     let usable = found.filter(|user| user.disabled.is_none());
     let phc = usable.as_ref().and_then(|user| user.password.as_deref());
     let right = verify_password(&body.password, phc).await;
-    let Some(user) = usable.filter(|_| right) else {
+    let by = match usable.filter(|_| right) {
+        Some(user) => Some((user, SecondFactor::Here)),
+        None => ldap::sign_in(&state, &body.email, &body.password, address).await?,
+    };
+    let Some((user, factor)) = by else {
         refused(&state, &body.email, address, "sign-in refused").await;
         return Err(wrong());
     };
-    if user.has_totp() {
+    if user.has_totp() && factor == SecondFactor::Here {
         let Some(code) = body.totp.as_deref() else { return Err(totp::code_needed()) };
         if !totp::take(&state, &user, code).await? {
             refused(&state, &body.email, address, "second factor refused").await;
@@ -190,11 +214,12 @@ pub(crate) async fn sign_in(
         }
     }
     limits::signed_in(&state, &body.email, address).await?;
-    begin(&state, &user, address, &headers, "signed in").await
+    let how = if user.origin == "ldap" { "signed in by the directory" } else { "signed in" };
+    begin_by(&state, &user, factor, address, &headers, how).await
 }
 
 /// Notes a refusal. What was typed as an address may be anything: it is cut and cleaned.
-async fn refused(state: &WebState, email: &str, address: IpAddr, action: &str) {
+pub(crate) async fn refused(state: &WebState, email: &str, address: IpAddr, action: &str) {
     let target = email.chars().filter(|c| !c.is_control()).take(100).collect();
     let entry = AuditEntry {
         kind: "nobody".into(),
@@ -238,6 +263,8 @@ pub(crate) async fn verify_again(
     let right = if user.has_totp() {
         let code = body.totp.as_deref().ok_or_else(totp::code_needed)?;
         totp::take(&state, user, code).await?
+    } else if user.origin == "ldap" {
+        ldap::proves(&state, user, body.password.as_deref().unwrap_or_default()).await?
     } else {
         verify_password(body.password.as_deref().unwrap_or_default(), user.password.as_deref()).await
     };

@@ -15,6 +15,9 @@ export type AuditEntry = S["AuditView"];
 export type OpenSession = S["SessionView"];
 export type AccessSettings = S["AccessSettings"];
 export type MailSettings = S["MailView"];
+export type OidcSettings = S["OidcView"];
+export type LdapSettings = S["LdapView"];
+export type ArrivalRules = S["ArrivalRules"];
 
 export const ROLES: { value: Role; label: string; may: string }[] = [
   { value: "owner", label: "Owner", may: "everything" },
@@ -32,6 +35,9 @@ export const signIn = (body: S["SignIn"]) => data(client.POST("/sessions", { bod
 export const getSession = () => data(client.GET("/sessions/current"));
 export const signOut = () => client.DELETE("/sessions/current");
 export const verify = (body: S["Verify"]) => client.POST("/sessions/current/verify", { body });
+export const beginOidc = (body: S["BeginOidc"]) => data(client.POST("/sign-ins/oidc", { body }));
+export const finishOidc = (body: S["FinishOidc"]) => data(client.POST("/sign-ins/oidc/finish", { body }));
+export const sendSignInCode = (body: S["SendCode"]) => data(client.POST("/sign-ins/code", { body }));
 export const askReset = (email: string) => data(client.POST("/password-resets", { body: { email } }));
 export const confirmReset = (body: S["ConfirmReset"]) => client.POST("/password-resets/confirm", { body });
 export const askSignUp = (body: S["NewSignUp"]) => data(client.POST("/sign-ups", { body }));
@@ -83,4 +89,10 @@ export const getAccess = () => data(client.GET("/settings/access"));
 export const setAccess = (body: AccessSettings) => data(client.PUT("/settings/access", { body }));
 export const getMail = () => data(client.GET("/settings/mail"));
 export const setMail = (body: S["SetMail"]) => data(client.PUT("/settings/mail", { body }));
+export const getOidc = () => data(client.GET("/settings/oidc"));
+export const setOidc = (body: S["SetOidc"]) => data(client.PUT("/settings/oidc", { body }));
+export const testOidc = () => data(client.POST("/settings/oidc/test"));
+export const getLdap = () => data(client.GET("/settings/ldap"));
+export const setLdap = (body: S["SetLdap"]) => data(client.PUT("/settings/ldap", { body }));
+export const testLdap = (user: string | null) => data(client.POST("/settings/ldap/test", { body: { user } }));
 export const testMail = (to: string) => client.POST("/settings/mail/test", { body: { to } });

@@ -77,7 +77,7 @@ async function send(request: Request): Promise<Response> {
 }
 
 /** Here a 401 is an answer to what was typed, and no news of the session. */
-const SIGNING_IN = /\/(sessions|sessions\/current|sessions\/current\/verify)$/;
+const SIGNING_IN = /\/(sessions|sessions\/current|sessions\/current\/verify|sign-ins\/oidc\/finish|sign-ins\/code)$/;
 
 export const client = createClient<paths>({ baseUrl: "/api/v1", credentials: "same-origin", fetch: send });
 

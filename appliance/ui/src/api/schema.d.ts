@@ -1562,6 +1562,118 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/settings/ldap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["show_ldap"];
+        put: operations["set_ldap"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/ldap/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["test_ldap"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["show_oidc"];
+        put: operations["set_oidc"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/oidc/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["test_oidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sign-ins/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["begin_oidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sign-ins/oidc/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["finish_oidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sign-ins/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["send_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2220,6 +2332,7 @@ export interface components {
             user: components["schemas"]["PersonView"];
             /** @description Until when restores and deletes are not asked about, RFC 3339. */
             verifiedUntil: string;
+            origin: string;
         };
         /** @description An oplog entry, by what it touches. */
         CutEntryView: {
@@ -3616,6 +3729,8 @@ export interface components {
             signUp: string;
             /** @description Version of the server. */
             version: string;
+            ldap: boolean;
+            oidc?: string | null;
         };
         /** @description Signing in. */
         SignIn: {
@@ -3888,6 +4003,113 @@ export interface components {
              * @description Snapshots that are younger than the account and would go: what they hold is not in the sum.
              */
             younger: number;
+        };
+        /** @enum {string} */
+        SecondFactorName: "here" | "provider";
+        /** @enum {string} */
+        LdapSecurityName: "tls" | "startTls" | "none";
+        MappingLine: {
+            theirs: string;
+            group: string;
+            roles: components["schemas"]["RoleName"][];
+        };
+        ArrivalRules: {
+            domains: string[];
+            linkByEmail: boolean;
+            secondFactor: components["schemas"]["SecondFactorName"];
+            mapping: components["schemas"]["MappingLine"][];
+        };
+        LdapView: {
+            host: string;
+            /** Format: int32 */
+            port: number;
+            security: components["schemas"]["LdapSecurityName"];
+            bindDn: string;
+            userBase: string;
+            userFilter: string;
+            idAttribute: string;
+            emailAttribute: string;
+            nameAttribute: string;
+            groupBase: string;
+            groupFilter: string;
+            arrivals: components["schemas"]["ArrivalRules"];
+            passwordSet: boolean;
+            ca?: string | null;
+        };
+        SetLdap: {
+            host: string;
+            /** Format: int32 */
+            port: number;
+            security: components["schemas"]["LdapSecurityName"];
+            bindDn: string;
+            userBase: string;
+            userFilter: string;
+            idAttribute: string;
+            emailAttribute: string;
+            nameAttribute: string;
+            groupBase: string;
+            groupFilter: string;
+            arrivals: components["schemas"]["ArrivalRules"];
+            ca?: string | null;
+            password?: string | null;
+        };
+        TestLdap: {
+            user?: string | null;
+        };
+        LdapPerson: {
+            dn: string;
+            email: string;
+            name: string;
+            groups: string[];
+        };
+        LdapTested: {
+            detail: string;
+            person?: null | components["schemas"]["LdapPerson"];
+        };
+        OidcView: {
+            issuer: string;
+            label: string;
+            clientId: string;
+            scopes: string[];
+            groupsClaim: string;
+            trustEmail: boolean;
+            arrivals: components["schemas"]["ArrivalRules"];
+            secretSet: boolean;
+            redirectUri: string;
+            ca?: string | null;
+        };
+        SetOidc: {
+            issuer: string;
+            label: string;
+            clientId: string;
+            scopes: string[];
+            groupsClaim: string;
+            trustEmail: boolean;
+            arrivals: components["schemas"]["ArrivalRules"];
+            ca?: string | null;
+            secret?: string | null;
+        };
+        OidcTested: {
+            detail: string;
+        };
+        BeginOidc: {
+            again?: boolean;
+        };
+        OidcBegun: {
+            url: string;
+        };
+        FinishOidc: {
+            state: string;
+            code?: string | null;
+            iss?: string | null;
+            error?: string | null;
+        };
+        CodeNeeded: {
+            token: string;
+        };
+        SendCode: {
+            token: string;
+            totp: string;
         };
     };
     responses: never;
@@ -7539,6 +7761,281 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_ldap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LdapView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_ldap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetLdap"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LdapView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_ldap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestLdap"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LdapTested"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetOidc"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcTested"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BeginOidc"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcBegun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    finish_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FinishOidc"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CurrentSession"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeNeeded"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendCode"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CurrentSession"];
                 };
             };
             default: {

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import { verify } from "../api/access";
 import { onReauthentication } from "../api/client";
 import { ProblemAlert } from "../components/Problem";
+import { goToProvider } from "../pages/provider";
 import { useSession } from "./session";
 
 export function Prove() {
@@ -14,6 +15,8 @@ export function Prove() {
   const [busy, setBusy] = useState(false);
   const answer = useRef<(done: boolean) => void>(() => undefined);
   const totp = session.totp.enabled;
+  // Who signs in by a provider has no password here: the provider asks.
+  const provider = session.origin === "oidc" && !totp;
 
   useEffect(() => {
     onReauthentication(
@@ -36,6 +39,10 @@ export function Prove() {
     setBusy(true);
     setError(null);
     try {
+      if (provider) {
+        await goToProvider(window.location.pathname + window.location.search, true);
+        return;
+      }
       await verify(totp ? { totp: value } : { password: value });
       close(true);
     } catch (problem) {
@@ -59,8 +66,13 @@ export function Prove() {
         }}
       >
         <Stack>
-          <Text size="sm">Restores and deletions ask again who is there. What you asked for goes on right after.</Text>
-          {totp ? (
+          <Text size="sm">
+            Restores and deletions ask again who is there.{" "}
+            {provider
+              ? "Sign in again by your provider: you come back to this page, and what you asked for is to be asked for once more. Nothing was done yet."
+              : "What you asked for goes on right after."}
+          </Text>
+          {provider ? null : totp ? (
             <TextInput
               label="Code of your second factor, or a recovery code"
               value={value}
@@ -82,8 +94,8 @@ export function Prove() {
             <Button variant="default" onClick={() => close(false)}>
               Leave it
             </Button>
-            <Button type="submit" loading={busy} disabled={!value}>
-              Go on
+            <Button type="submit" loading={busy} disabled={!value && !provider}>
+              {provider ? "Sign in again" : "Go on"}
             </Button>
           </Group>
         </Stack>

@@ -49,6 +49,12 @@ const signIn = createRoute({
   component: lazy(() => import("../pages/SignIn"), "SignInPage"),
 });
 
+const signedIn = createRoute({
+  getParentRoute: () => root,
+  path: "/signed-in",
+  component: lazy(() => import("../pages/SignedIn"), "SignedInPage"),
+});
+
 const claim = createRoute({
   getParentRoute: () => root,
   path: "/claim",
@@ -292,6 +298,7 @@ const topic = createRoute({
 
 const tree = root.addChildren([
   signIn,
+  signedIn,
   claim,
   invitation,
   reset,

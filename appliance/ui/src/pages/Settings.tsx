@@ -8,6 +8,7 @@ import { Page } from "../components/Page";
 import { say } from "../components/said";
 import { ProblemAlert, Waiting } from "../components/Problem";
 import { TlsSettings } from "./TlsSettings";
+import { SignInSettings } from "./SignInSettings";
 
 export function SettingsPage() {
   const policy = useQuery({ queryKey: ["settings", "access"], queryFn: access.getAccess });
@@ -27,6 +28,7 @@ export function SettingsPage() {
         ) : null}
         {mail.data ? <Mail saved={mail.data} /> : null}
         <TlsSettings />
+        <SignInSettings />
       </fieldset>
     </Page>
   );

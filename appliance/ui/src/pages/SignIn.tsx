@@ -9,6 +9,7 @@ import { sessionQuery, setupQuery } from "../api/queries";
 import { Link } from "../components/Link";
 import { Outside } from "../components/Outside";
 import { ProblemAlert } from "../components/Problem";
+import { goToProvider } from "./provider";
 
 export function SignInPage() {
   const { next, ended } = useSearch({ from: "/signin" });
@@ -29,6 +30,7 @@ export function SignInPage() {
       if (error instanceof Problem && error.code === "totpRequired") setSecond(true);
     },
   });
+  const provider = useMutation({ mutationFn: () => goToProvider(next, false) });
   const reset = useMutation({ mutationFn: () => askReset(email) });
   const asksSecond = sign.error instanceof Problem && sign.error.code === "totpRequired";
   return (
@@ -38,6 +40,14 @@ export function SignInPage() {
           Sign in again: you come back to the page where you were.
         </Alert>
       ) : null}
+      {setup.oidc ? (
+        <>
+          <Button variant="default" loading={provider.isPending} onClick={() => provider.mutate()}>
+            Sign in with {setup.oidc}
+          </Button>
+          <ProblemAlert error={provider.error} />
+        </>
+      ) : null}
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -46,8 +56,8 @@ export function SignInPage() {
         style={{ display: "grid", gap: 14 }}
       >
         <TextInput
-          label="E-mail"
-          type="email"
+          label={setup.ldap ? "E-mail, or your name in the directory" : "E-mail"}
+          type={setup.ldap ? "text" : "email"}
           autoComplete="username"
           value={email}
           onChange={(event) => setEmail(event.currentTarget.value)}

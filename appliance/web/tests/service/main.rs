@@ -13,6 +13,8 @@ mod limits;
 mod mail;
 mod matrix;
 mod overview;
+mod ldap;
+mod oidc;
 mod people;
 mod people_access;
 mod restore_history;
