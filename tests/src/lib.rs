@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod extra_daemon;
 pub mod processes;
 mod replica_set;
+pub mod sshd;
 pub mod workload;
 
 pub use binary::mongod_binary;

@@ -16,6 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("holdfast-mongod", &[]),
     ("blockstore-engine", &[]),
     ("holdfast-agent-api", &["holdfast-domain"]),
+    // A client of servers elsewhere; it knows no documents.
+    ("holdfast-sftp", &["holdfast-domain"]),
     ("holdfast-metadb", &["holdfast-domain", "holdfast-agent-api"]),
     ("holdfast-ledger", &["holdfast-domain", "holdfast-agent-api"]),
     ("holdfast-blockstore", &["holdfast-domain", "holdfast-metadb", "holdfast-service", "blockstore-engine"]),
@@ -34,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "holdfast-web",
         &[
+            "holdfast-sftp",
             "holdfast-blockstore",
             "holdfast-domain",
             "holdfast-agent-api",
@@ -53,6 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "holdfast-daemon",
         &[
+            "holdfast-sftp",
             "holdfast-blockstore",
             "holdfast-memory",
             "holdfast-domain",

@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Offsite copies: snapshots pulled from another Holdfast or pushed to a second store.
     #[command(subcommand)]
     Offsite(crate::commands::offsite::OffsiteCommand),
+    /// SFTP targets: servers to which restores are pushed.
+    #[command(subcommand)]
+    Sftp(crate::commands::sftp::SftpCommand),
 
     /// The blockstore: what it holds, garbage, verification, payload stores.
     #[command(subcommand)]
@@ -484,6 +487,9 @@ pub(crate) struct RestoreArgs {
     /// Only print the link.
     #[arg(long, group = "where")]
     pub(crate) link: bool,
+    /// Push the archive to this SFTP target of the group (see `holdfast sftp`); with --wait until it is there.
+    #[arg(long, value_name = "TARGET", group = "where")]
+    pub(crate) sftp: Option<String>,
     /// Wait up to 60 s for the ledger to pass the instant, and with --link until the link works.
     #[arg(long)]
     pub(crate) wait: bool,

@@ -48,6 +48,7 @@ async fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Daemons(command) => commands::daemons::run(command, &connection.client()?, output).await,
         Command::Recover(command) => recover::run(command, output).await,
         Command::Offsite(command) => commands::offsite::run(command, &connection.client()?, output).await,
+        Command::Sftp(command) => commands::sftp::run(command, &connection.client()?, output).await,
         Command::Blockstore(command) => commands::blockstore::run(command, &connection.client()?, output).await,
         Command::Restores(command) => commands::restores::run(command, &connection.client()?, output).await,
         Command::Restore(request) => restore::run(request, &connection.client()?, output).await,

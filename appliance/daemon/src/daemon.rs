@@ -20,6 +20,7 @@ use crate::{
     board::Board,
     collector,
     context::{Context, HeadNeeds, LOADING_MAX, PROOFS_MAX, RESTORES_MAX},
+    deliver,
     identity::Identity,
     layout::Layout,
     mirror, offsite,
@@ -108,6 +109,7 @@ impl Daemon {
         tasks.spawn(collector::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(mirror::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(offsite::run(Arc::clone(&ctx), settings.master_key_path(), shutdown.clone()));
+        tasks.spawn(deliver::run(Arc::clone(&ctx), settings.master_key_path(), shutdown.clone()));
         tasks.spawn(blockstore_work::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(retention::run(Arc::clone(&ctx), shutdown));
         Ok(Self { ctx, tasks, _identity: identity })

@@ -12,6 +12,7 @@
 //! | `snapshotter`, `restore_info`, `dbpath` | files to snapshots and back |
 //! | `replay`, `proof`, `restorer` | instants: for proofs and restores |
 //! | `retention`, `keep`, `clock_guard` | what is removed, and when nothing is |
+//! | `deliver/` | restores pushed to SFTP servers |
 //! | `offsite/` | snapshots pulled from another Holdfast, pushed to a second blockstore |
 //! | `collector`, `sweeper`, `mender` | frees what nothing reaches, gives packs back, reads back what is stored, repairs it |
 //! | `blockstore_work` | collections, verifications and moves that operators asked for |
@@ -27,6 +28,7 @@ pub mod collector;
 pub mod context;
 pub mod daemon;
 pub mod dbpath;
+pub mod deliver;
 pub mod error;
 pub mod feed;
 pub mod identity;

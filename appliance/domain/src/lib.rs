@@ -6,6 +6,7 @@
 
 mod access;
 mod backup_job;
+mod delivery;
 mod error_class;
 mod hash32;
 mod ids;
@@ -21,6 +22,7 @@ mod summary;
 
 pub use access::{Action, Resource, Role, TABLE as ACCESS_TABLE, may};
 pub use backup_job::{BackupEvent, BackupState, NoSuchTransition, Progress};
+pub use delivery::{DeliveryEvent, DeliveryState};
 pub use error_class::{Classify, ErrorClass};
 pub use hash32::{Hash32, ParseHashError};
 pub use ids::{

@@ -23,6 +23,7 @@ mod blockstore_requests;
 mod changes;
 mod daemons;
 mod db;
+mod deliveries;
 mod deployments;
 mod downloads;
 mod enroll_tokens;
@@ -47,6 +48,7 @@ mod settings;
 mod settings_store;
 mod setup;
 mod sign_in_settings;
+mod sftp_targets;
 mod snapshot_requests;
 mod throttles;
 mod trash_grace;
@@ -63,6 +65,7 @@ pub use blockstore_requests::{BlockstoreProgress, BlockstoreRequest, BlockstoreR
 pub use changes::{Change, ChangeKind, Changes};
 pub use daemons::{Daemon, DaemonBeat, DaemonChange, DaemonFileSystem, DaemonHead, DaemonSpace, NewDaemon};
 pub use db::MetaDb;
+pub use deliveries::{Delivery, DeliveryProgress};
 pub use deployments::{Deployment, DeploymentState, Discovery};
 pub use downloads::{DownloadError, Grant};
 pub use enroll_tokens::{EnrollError, EnrollTokenRecord, Enrolled};
@@ -90,5 +93,6 @@ pub use setup::{Claim, Claimant};
 pub use sign_in_settings::{
     Arrivals, GroupMapping, LdapSecurity, LdapSettings, OidcSettings, SecondFactor, sealed_binary,
 };
+pub use sftp_targets::{SftpTarget, StoredSftpKey, sftp_key_context};
 pub use snapshot_requests::{SnapshotRequest, SnapshotRequestState};
 pub use users::{Totp, User, normal_email};

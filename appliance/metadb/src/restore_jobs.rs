@@ -8,7 +8,7 @@ use holdfast_domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    MetaDb, MetaError, RestoreFence,
+    Delivery, MetaDb, MetaError, RestoreFence,
     error::{duplicate, on, to_bson},
 };
 
@@ -97,6 +97,9 @@ pub struct RestoreJob {
     pub daemon: Option<DaemonId>,
     /// Who works on it.
     pub lease: Lease,
+    /// Where it is pushed to; None: its link is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
 }
 
 /// A link that was taken away by hand.
@@ -208,6 +211,18 @@ impl MetaDb {
     /// # Errors
     /// [`MetaError::Exists`] when the id or the link is taken; [`MetaError::Invalid`].
     pub async fn create_restore_job(&self, new: NewRestoreJob) -> Result<RestoreJob, MetaError> {
+        self.create_restore_job_for(new, None).await
+    }
+
+    /// The same, with where it is pushed to.
+    ///
+    /// # Errors
+    /// As [`Self::create_restore_job`].
+    pub async fn create_restore_job_for(
+        &self,
+        new: NewRestoreJob,
+        delivery: Option<Delivery>,
+    ) -> Result<RestoreJob, MetaError> {
         if new.uses < 1 || (new.state == RestoreState::Ready && new.root.is_none()) {
             let detail = "a link has at least one use, and a ready one names its root".to_owned();
             return Err(MetaError::Invalid { what: "the restore job", detail });
@@ -243,6 +258,7 @@ impl MetaDb {
             revoked: None,
             daemon: new.daemon,
             lease: Lease { owner: String::new(), epoch: 0, beat: 0 },
+            delivery,
         };
         match self.of::<RestoreJob>("restore_jobs").insert_one(&job).await {
             Ok(_) => Ok(job),

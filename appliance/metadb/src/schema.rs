@@ -101,6 +101,8 @@ async fn first_indexes(db: &Database) -> Result<(), MetaError> {
         Index::new("restore_jobs", "group", doc! { "group": 1, "created": -1 }),
         Index::new("restore_jobs", "history", doc! { "group": 1, "created": -1, "_id": -1 }),
         Index::new("restore_jobs", "state", doc! { "state": 1, "expires": 1 }),
+        Index::new("restore_jobs", "delivery", doc! { "delivery.state": 1 }),
+        Index::new("sftp_targets", "name", doc! { "group": 1, "name": 1 }).unique(),
         Index::new("audit", "group", doc! { "group": 1, "at": -1 }),
     ];
     create(db, indexes).await

@@ -28,6 +28,7 @@ mod caller;
 mod cookie;
 mod cut;
 mod daemons;
+mod deliveries;
 mod deployments;
 mod email_changes;
 mod events;
@@ -68,6 +69,7 @@ mod roles;
 mod rows;
 mod settings;
 mod setup;
+mod sftp_targets;
 mod sign_in;
 mod sign_in_settings;
 mod sign_ups;
@@ -208,6 +210,12 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(restore_history::list_group_restores))
         .routes(routes!(restore_links::revoke_link))
         .routes(routes!(restore_estimates::estimate_restore))
+        .routes(routes!(deliveries::cancel_delivery))
+        .routes(routes!(sftp_targets::show_sftp_key))
+        .routes(routes!(sftp_targets::look_at_sftp_server))
+        .routes(routes!(sftp_targets::list_sftp_targets, sftp_targets::add_sftp_target))
+        .routes(routes!(sftp_targets::remove_sftp_target))
+        .routes(routes!(sftp_targets::test_sftp_target))
         .routes(routes!(timeline::show_timeline))
         .routes(routes!(overview::show_overview))
         .routes(routes!(cut::show_cut))

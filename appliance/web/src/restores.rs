@@ -25,10 +25,12 @@ use crate::{
     backups::ProgressView,
     caller::{Caller, OfBackup, fault},
     cut::replay_of,
+    deliveries::{self, DeliveryView, new_delivery},
     extract::{JsonOf, PathOf},
     instant::{Instant, parse_at, rfc3339, rfc3339_of},
     points::{Points, Snapshot, class_of},
     problem::{ApiError, Problem},
+    sftp_targets,
     snapshots::{root_error, root_of},
     state::WebState,
 };
@@ -66,6 +68,8 @@ pub(crate) struct NewRestore {
     wait_seconds: Option<u32>,
     /// Why it is made, at most 500 bytes: shown in the history of restores.
     reason: Option<String>,
+    /// Name of an SFTP target of the group, to which the archive is pushed once it is made; the link works too.
+    sftp: Option<String>,
 }
 
 /// A restore.
@@ -124,6 +128,8 @@ pub(crate) struct RestoreView {
     name: String,
     /// When it was asked for, RFC 3339.
     created: String,
+    /// Its push to an SFTP target, where one was asked for.
+    delivery: Option<DeliveryView>,
 }
 
 /// A link that was taken away by hand.
@@ -161,6 +167,10 @@ pub(crate) async fn create_restore(
     if reason.len() > REASON_BYTES_MAX {
         return Err(ApiError::bad_request(format!("the reason is longer than {REASON_BYTES_MAX} bytes: shorten it")));
     }
+    let target = match &new.sftp {
+        Some(name) => Some(sftp_targets::find(&state, &of.group.id, name).await?),
+        None => None,
+    };
     let source = source(&state, &of, &new).await?;
     let planned_bytes = match source.target {
         RestoreTarget::Instant(at) => Some(replay_of(&state, &of, &source.base, at).await?.all_bytes(&source.base)),
@@ -196,7 +206,8 @@ pub(crate) async fn create_restore(
         planned_bytes,
         daemon: if instant { of.job.daemon.clone() } else { None },
     };
-    let job = match state.metadb().create_restore_job(job).await {
+    let delivery = target.map(|target| new_delivery(&target, &id, &job.name, &job.format.to_string()));
+    let job = match state.metadb().create_restore_job_for(job, delivery).await {
         Ok(job) => job,
         Err(error) => {
             // Best effort: the pin has an end of its own.
@@ -367,6 +378,7 @@ pub(crate) fn view_of(job: RestoreJob, names: &Names) -> RestoreView {
     let daemon = job.lease.owner.parse().ok().or_else(|| job.daemon.clone());
     let daemon = daemon.map(|id| names.daemons.get(&id).cloned().unwrap_or_else(|| id.to_string()));
     RestoreView {
+        delivery: deliveries::view(&job),
         uses_spent: uses_spent(&job),
         rs: names.sets.get(&job.job).cloned(),
         daemon,

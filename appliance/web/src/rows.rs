@@ -139,6 +139,14 @@ pub const ROWS: &[Row] = &[
     row("GET", "/groups/{group}/restores", Group(Read, R::Restores)),
     row("GET", "/restores/{restore}", Restore(Read, R::Restores)),
     again("DELETE", "/restores/{restore}/link", Restore(Delete, R::Restores)),
+    // Where restores are pushed to: a push gives away what a download would, so it takes the same.
+    row("DELETE", "/restores/{restore}/delivery", Restore(Create, R::Restores)),
+    row("GET", "/groups/{group}/sftp/key", Group(Read, R::Restores)),
+    row("POST", "/groups/{group}/sftp/look", Group(Create, R::Restores)),
+    row("GET", "/groups/{group}/sftp/targets", Group(Read, R::Restores)),
+    again("POST", "/groups/{group}/sftp/targets", Group(Create, R::Restores)),
+    row("DELETE", "/groups/{group}/sftp/targets/{target}", Group(Create, R::Restores)),
+    row("POST", "/groups/{group}/sftp/targets/{target}/test", Group(Create, R::Restores)),
     // The blockstore.
     row("GET", "/blockstore", Global(Read, R::Blockstore)),
     row("POST", "/blockstore/whatIf", Global(Read, R::Blockstore)),

@@ -170,6 +170,15 @@ impl WebState {
         sealed.map(hex::encode).map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))
     }
 
+    /// Opens what [`Self::seal_text`] sealed.
+    pub(crate) fn open_text(&self, context: &str, sealed: &str) -> Result<String, ApiError> {
+        let corrupt = |error: &(dyn std::error::Error + 'static)| {
+            ApiError::from_class(holdfast_domain::ErrorClass::Corrupt, error)
+        };
+        let sealed = hex::decode(sealed).map_err(|error| corrupt(&error))?;
+        String::from_utf8(self.opened(context, &sealed)?).map_err(|error| corrupt(&error))
+    }
+
     /// Notes who did what. A trail that cannot be written does not undo what was done; it is logged instead.
     fn opened(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, ApiError> {
         let opened = self.0.parts.master_key.open(context, sealed);

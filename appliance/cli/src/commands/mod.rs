@@ -8,6 +8,7 @@ pub(crate) mod deployments;
 pub(crate) mod groups;
 pub(crate) mod offsite;
 pub(crate) mod restores;
+pub(crate) mod sftp;
 pub(crate) mod snapshots;
 
 use serde_json::Value;

@@ -3,6 +3,7 @@
 //! A download that breaks is resumed where it stopped (`Range`, `If-Range`); an unpacked folder is compared with the
 //! server's list of BLAKE3 sums before the command says that it is done.
 
+mod delivered;
 mod fetch;
 mod sums;
 mod unpack;
@@ -29,6 +30,11 @@ pub(crate) async fn run(request: RestoreArgs, client: &Client, output: &Output) 
         unpack::check_target(to)?;
     }
     let created = create(&request, client).await?;
+    if request.sftp.is_some() {
+        let told = if request.wait { delivered::wait(client, created, output).await? } else { created };
+        output.value(&told, delivered::show);
+        return Ok(());
+    }
     if request.link && !request.wait {
         output.value(&created, show);
         return Ok(());
@@ -63,6 +69,7 @@ async fn create(request: &RestoreArgs, client: &Client) -> anyhow::Result<Value>
         ("reason", request.reason.clone().map(Value::from)),
         ("hours", request.hours.map(Value::from)),
         ("uses", request.uses.map(Value::from)),
+        ("sftp", request.sftp.clone().map(Value::from)),
         ("waitSeconds", request.wait.then_some(Value::from(LEDGER_WAIT_SECONDS))),
     ];
     for (name, value) in fields {

@@ -20,6 +20,7 @@ mod people_access;
 mod restore_history;
 mod restores;
 mod retention;
+mod sftp;
 mod snapshots;
 mod timeline;
 mod tls;
