@@ -38,6 +38,7 @@ mod members;
 mod offsite_copies;
 mod one_time;
 mod payload_stores;
+mod policies;
 mod restore_jobs;
 mod schema;
 mod schema_api;
@@ -84,6 +85,7 @@ pub use offsite_copies::{
 pub use one_time::OneTimeKind;
 pub use payload_stores::{DATABASE_STORE, PayloadStore, PayloadStoreLocation, PayloadStoreState, PayloadStores};
 pub use restore_jobs::{NewRestoreJob, RestoreCursor, RestoreJob, RestoreUpdate, Revoked};
+pub use policies::GroupPolicies;
 pub use secret::{SecretKind, hash_secret, new_secret};
 pub use sessions::{NewSession, Session};
 pub use settings::{

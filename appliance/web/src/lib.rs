@@ -58,6 +58,7 @@ mod passwords;
 mod payload_stores;
 mod peer;
 mod points;
+mod policies;
 mod problem;
 mod rates;
 mod restore_estimates;
@@ -218,6 +219,8 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(sftp_targets::test_sftp_target))
         .routes(routes!(timeline::show_timeline))
         .routes(routes!(overview::show_overview))
+        .routes(routes!(policies::show_policies, policies::set_group_policy))
+        .routes(routes!(policies::set_backup_policy))
         .routes(routes!(cut::show_cut))
         .routes(routes!(retention::preview_retention))
         .routes(routes!(daemons::list_daemons))

@@ -5,6 +5,7 @@
 
 use axum::{Json, extract::State};
 use futures::{StreamExt as _, TryStreamExt as _};
+use holdfast_domain::{ProtectionPolicy, Ts, gap_in_window};
 use holdfast_metadb::{BackupJob, BackupJobFilter, Deployment};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,6 +15,7 @@ use crate::{
     group_verdict::{GroupVerdictView, group_verdict},
     instant::{InstantAt, rfc3339, rfc3339_of},
     points::Points,
+    policies::PolicyView,
     problem::{ApiError, Problem},
     restores::word,
     state::WebState,
@@ -73,6 +75,10 @@ pub(crate) struct OverviewView {
     last_snapshot: Option<LastSnapshotView>,
     /// The last proof.
     last_proof: Option<LastProofView>,
+    /// From here on every second up to `protectedTo` can be restored.
+    unbroken_from: Option<InstantAt>,
+    /// What is promised, and measured by the verdict.
+    policy: PolicyView,
 }
 
 /// The group at a glance.
@@ -96,12 +102,16 @@ pub(crate) async fn show_overview(
 ) -> Result<Json<GroupOverviewView>, ApiError> {
     let filter = BackupJobFilter { group: Some(of.group.id.clone()), ..BackupJobFilter::default() };
     let mut jobs = state.metadb().backup_jobs(&filter).await.map_err(fault)?;
+    let policies = state.metadb().policies(&of.group.id).await.map_err(fault)?;
     let mut pairs = Vec::new();
     for deployment in state.metadb().deployments(&of.group.id).await.map_err(fault)? {
         let found = jobs.iter().position(|job| job.deployment == deployment.id);
         pairs.push((deployment, found.map(|n| jobs.swap_remove(n))));
     }
-    let rows = pairs.into_iter().map(|(deployment, job)| row(&state, deployment, job));
+    let rows = pairs.into_iter().map(|(deployment, job)| {
+        let policy = job.as_ref().map_or(policies.group, |job| policies.of(&job.id));
+        row(&state, deployment, job, policy)
+    });
     let mut rows: Vec<OverviewView> = futures::stream::iter(rows).buffered(SIDE_BY_SIDE).try_collect().await?;
     rows.sort_by(|a, b| (a.verdict.level(), &a.rs, &a.deployment).cmp(&(b.verdict.level(), &b.rs, &b.deployment)));
     let named = |r: &OverviewView| (r.rs.clone().unwrap_or_else(|| r.hosts.join(",")), r.verdict.level());
@@ -109,7 +119,12 @@ pub(crate) async fn show_overview(
     Ok(Json(GroupOverviewView { verdict, deployments: rows }))
 }
 
-async fn row(state: &WebState, deployment: Deployment, job: Option<BackupJob>) -> Result<OverviewView, ApiError> {
+async fn row(
+    state: &WebState,
+    deployment: Deployment,
+    job: Option<BackupJob>,
+    policy: ProtectionPolicy,
+) -> Result<OverviewView, ApiError> {
     let now = jiff::Timestamp::now().as_second();
     let mut facts = Facts {
         deployment: Some(deployment.state),
@@ -118,13 +133,16 @@ async fn row(state: &WebState, deployment: Deployment, job: Option<BackupJob>) -
         backup: None,
         now,
     };
-    let (mut first, mut last, mut snapshot) = (None, None, None);
+    let (mut first, mut last, mut unbroken, mut snapshot) = (None, None, None, None);
     if let Some(job) = &job {
         let points = Points::read(state, job).await?;
         let tail = state.ledger().tail(&job.id).await.map_err(fault)?;
         let ranges = points.ranges();
         first = ranges.first().map(|r| r.from);
         last = ranges.last().map(|r| r.to);
+        unbroken = ranges.last().map(|r| r.from);
+        let gap = policy.recovery_window_seconds.and_then(|window| gap_in_window(&ranges, window, now));
+        let second = |ts: Ts| rfc3339(i64::from(ts.t));
         snapshot = points.snapshots.iter().rfind(|s| s.is_good()).map(|s| LastSnapshotView {
             id: s.root.id.to_string(),
             at: rfc3339(i64::from(s.meta.optime.ts.t)),
@@ -141,6 +159,10 @@ async fn row(state: &WebState, deployment: Deployment, job: Option<BackupJob>) -
             snapshot_at: points.good.last().map(|p| i64::from(p.optime.ts.t)),
             every_seconds: i64::from(job.schedule.every_seconds),
             proof: job.last_proof.as_ref().map(|proof| (proof.good, rfc3339_of(proof.at))),
+            proof_seconds: job.last_proof.as_ref().filter(|proof| proof.good).map(|proof| proof.seconds),
+            policy,
+            kept_seconds: i64::from(job.retention.oplog_window_days) * 86_400,
+            gap: gap.map(|(from, to)| (second(from), second(to))),
         });
     }
     let verdict = verdict(&facts);
@@ -163,5 +185,7 @@ async fn row(state: &WebState, deployment: Deployment, job: Option<BackupJob>) -
         rpo_seconds: last.map(|ts| (now - i64::from(ts.t)).max(0)),
         last_snapshot: snapshot,
         last_proof,
+        unbroken_from: unbroken.map(Into::into),
+        policy: policy.into(),
     })
 }

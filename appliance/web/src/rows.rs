@@ -123,6 +123,9 @@ pub const ROWS: &[Row] = &[
     // Changes nothing: what a change would do.
     row("POST", "/groups/{group}/backups/{rs}/retention/preview", Group(Read, R::Backups)),
     row("GET", "/groups/{group}/overview", Group(Read, R::Backups)),
+    row("GET", "/groups/{group}/policies", Group(Read, R::Backups)),
+    row("PUT", "/groups/{group}/policies", Group(Change, R::Backups)),
+    row("PUT", "/groups/{group}/backups/{rs}/policy", Group(Change, R::Backups)),
     row("GET", "/groups/{group}/backups/{rs}/snapshots", Group(Read, R::Snapshots)),
     row("POST", "/groups/{group}/backups/{rs}/snapshots", Group(Create, R::Snapshots)),
     row("GET", "/groups/{group}/backups/{rs}/snapshots/{snapshot}", Group(Read, R::Snapshots)),

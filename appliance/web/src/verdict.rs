@@ -3,16 +3,17 @@
 //! Purpose: every place that says whether data is safe says it in these words. Pure: [`verdict`] sees facts and answers.
 //!
 //! Invariants: `unprotected` is said only when something cannot be restored now or soon will not be; `proved` only when a snapshot was
-//! opened and compared and nothing is late. Whatever is not well carries an action.
+//! opened and compared and nothing is late. Whatever is not well carries an action. What a policy promises and is not kept is late at
+//! least, and its sentence says what was promised.
 
-use holdfast_domain::{BackupState, CloseReason};
+use holdfast_domain::{BackupState, CloseReason, ProtectionPolicy};
 use holdfast_metadb::DeploymentState;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Loss that is ordinary while the agent cuts and sends, in seconds; beyond it the verdict is late.
 const LOSS_SECONDS_USUAL: i64 = 60;
-/// Loss from which on the data counts as not protected, in seconds.
+/// Loss from which on the data counts as not protected, in seconds, where no policy says how much may be lost.
 const LOSS_SECONDS_MAX: i64 = 900;
 /// A snapshot is late when it is older than this many distances of the schedule.
 const LATE_DISTANCES: i64 = 3;
@@ -76,6 +77,14 @@ pub(crate) struct BackupFacts<'a> {
     pub(crate) every_seconds: i64,
     /// Whether the last proof was good, and when it was made.
     pub(crate) proof: Option<(bool, String)>,
+    /// How long the last proof took, in seconds: what a restore takes.
+    pub(crate) proof_seconds: Option<i64>,
+    /// What is promised.
+    pub(crate) policy: ProtectionPolicy,
+    /// How far back the settings keep every second, in seconds.
+    pub(crate) kept_seconds: i64,
+    /// Inside the promised recovery window: the last instant before the newest gap and the first one after it, RFC 3339.
+    pub(crate) gap: Option<(String, String)>,
 }
 
 /// What is known of a deployment.
@@ -146,10 +155,13 @@ pub(crate) fn verdict(facts: &Facts<'_>) -> VerdictView {
         let sentence = "A new initial sync runs; what is written until its end cannot be restored yet";
         return say(Level::Unprotected, sentence, at, Some("Wait for the initial sync, or look at its errors"));
     }
-    if loss > LOSS_SECONDS_MAX {
+    let promised = backup.policy.unprotected_seconds.map(i64::from);
+    let loss_max = promised.unwrap_or(LOSS_SECONDS_MAX);
+    if loss > loss_max {
+        let allowed = promised.map(|most| format!("; the policy allows {}", span(most))).unwrap_or_default();
         let sentence = match error {
-            Some(why) => format!("Writes of the last {} are not backed up: {why}", span(loss)),
-            None => format!("Writes of the last {} are not backed up", span(loss)),
+            Some(why) => format!("Writes of the last {} are not backed up{allowed}: {why}", span(loss)),
+            None => format!("Writes of the last {} are not backed up{allowed}", span(loss)),
         };
         return say(Level::Unprotected, sentence, at, Some("See that the agent runs and reaches the appliance"));
     }
@@ -157,7 +169,9 @@ pub(crate) fn verdict(facts: &Facts<'_>) -> VerdictView {
         let action = Some("Take a snapshot now, and resync when it fails its proof too");
         return say(Level::Unprotected, "The last snapshot failed its proof", Some(proved_at.clone()), action);
     }
-    if loss > LOSS_SECONDS_USUAL {
+    // Half of what may be lost is a warning; where nothing is promised, what is ordinary.
+    let usual = promised.map_or(LOSS_SECONDS_USUAL, |most| (most / 2).max(LOSS_SECONDS_USUAL).min(most));
+    if loss > usual {
         let sentence = format!("Protected, but the newest {} are not here yet", span(loss));
         return say(Level::Late, sentence, at, Some("Look at the agent: it is slow or cannot reach the appliance"));
     }
@@ -168,6 +182,9 @@ pub(crate) fn verdict(facts: &Facts<'_>) -> VerdictView {
             let sentence = format!("Protected, but the last snapshot is {} old", span(age));
             return say(Level::Late, sentence, at, Some("Look at the daemon that holds the head"));
         }
+    }
+    if let Some(unmet) = unmet(backup, &at) {
+        return unmet;
     }
     if let Some(why) = error {
         return say(
@@ -183,6 +200,39 @@ pub(crate) fn verdict(facts: &Facts<'_>) -> VerdictView {
         }
         _ => say(Level::Protected, "Protected; no snapshot was proved yet", since, None),
     }
+}
+
+/// What was promised and is not kept, beyond the loss.
+fn unmet(backup: &BackupFacts<'_>, at: &Option<String>) -> Option<VerdictView> {
+    let policy = &backup.policy;
+    if let Some(window) = policy.recovery_window_seconds.map(i64::from) {
+        if window > backup.kept_seconds {
+            let (kept, wanted) = (span(backup.kept_seconds), span(window));
+            let sentence =
+                format!("Protected, but retention keeps every second of {kept} and the policy asks for {wanted}");
+            let action = Some("Keep more days of seconds in the settings of the backup, or change the policy");
+            return Some(say(Level::Late, sentence, at.clone(), action));
+        }
+        if let Some((from, to)) = &backup.gap {
+            let sentence = format!(
+                "Protected, but no second between {from} and {to} can be restored, and the policy asks for every second of the last {}",
+                span(window)
+            );
+            let action = Some("Look at the timeline for the reason; the gap stays until the window has passed it");
+            return Some(say(Level::Late, sentence, Some(from.clone()), action));
+        }
+    }
+    let (took, most) = (backup.proof_seconds?, i64::from(policy.restore_seconds?));
+    (took > most).then(|| {
+        let sentence = format!(
+            "Protected, but the last proof took {} and the policy asks for a restore within {}",
+            span(took),
+            span(most)
+        );
+        let since = backup.proof.as_ref().map(|(_, when)| when.clone());
+        let action = Some("Move the head to a daemon with faster disks, or change the policy");
+        say(Level::Late, sentence, since, action)
+    })
 }
 
 /// A length of time in words, for sentences.
@@ -211,6 +261,10 @@ mod tests {
             snapshot_at: Some(9_000),
             every_seconds: 3_600,
             proof: Some((true, "q".into())),
+            proof_seconds: Some(90),
+            policy: ProtectionPolicy::default(),
+            kept_seconds: 7 * 86_400,
+            gap: None,
         }
     }
 
@@ -247,6 +301,39 @@ mod tests {
         assert_eq!(level(|b| b.snapshot_at = Some(-1_000)), Level::Late);
         assert_eq!(level(|b| b.last_error = Some("no port")), Level::Late);
         assert!(Level::Unprotected < Level::Late && Level::Late < Level::Proved);
+    }
+
+    #[test]
+    fn what_is_promised_is_measured() {
+        let said = |policy: ProtectionPolicy, change: fn(&mut BackupFacts<'static>)| {
+            let mut facts = backup();
+            facts.policy = policy;
+            change(&mut facts);
+            of(Some(facts))
+        };
+        let none = ProtectionPolicy::default();
+        let loss = ProtectionPolicy { unprotected_seconds: Some(300), ..none };
+        let late = |b: &mut BackupFacts<'static>| b.protected_to = Some((9_600, "p".into()));
+        assert_eq!(said(none, late).level(), Level::Late, "not lost by the default");
+        let unprotected = said(loss, late);
+        assert_eq!(unprotected.level(), Level::Unprotected);
+        assert!(unprotected.sentence.contains("the policy allows 5 min"), "{}", unprotected.sentence);
+        let much = ProtectionPolicy { unprotected_seconds: Some(7_200), ..none };
+        assert_eq!(said(much, |b| b.protected_to = Some((8_000, "p".into()))).level(), Level::Proved, "allowed");
+
+        let window = ProtectionPolicy { recovery_window_seconds: Some(30 * 86_400), ..none };
+        let short = said(window, |_| {});
+        assert_eq!(short.level(), Level::Late);
+        assert!(short.sentence.contains("of 7 days and the policy asks for 30 days"), "{}", short.sentence);
+        let week = ProtectionPolicy { recovery_window_seconds: Some(7 * 86_400), ..none };
+        assert_eq!(said(week, |_| {}).level(), Level::Proved);
+        let gap = said(week, |b| b.gap = Some(("g".into(), "h".into())));
+        assert_eq!((gap.level(), gap.since.as_deref(), gap.action.is_some()), (Level::Late, Some("g"), true));
+
+        let fast = ProtectionPolicy { restore_seconds: Some(60), ..none };
+        assert!(said(fast, |_| {}).sentence.contains("took 90 s and the policy asks for a restore within 60 s"));
+        assert_eq!(said(fast, |b| b.proof_seconds = None).level(), Level::Proved, "not measured yet");
+        assert_eq!(said(ProtectionPolicy { restore_seconds: Some(90), ..none }, |_| {}).level(), Level::Proved);
     }
 
     #[test]

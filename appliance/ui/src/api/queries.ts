@@ -44,6 +44,11 @@ export const groupOverviewQuery = (group: string) =>
 /** The same answer, its deployments alone. */
 export const overviewQuery = (group: string) =>
   queryOptions({ ...groupOverviewQuery(group), select: (all: GroupOverview) => all.deployments });
+export const policiesQuery = (group: string) =>
+  queryOptions({
+    queryKey: ["group", group, "policies"],
+    queryFn: () => data(client.GET("/groups/{group}/policies", path(group))),
+  });
 export const deploymentsQuery = (group: string) =>
   queryOptions({
     queryKey: ["group", group, "deployments"],

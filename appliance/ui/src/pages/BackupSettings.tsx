@@ -4,7 +4,7 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { client, data } from "../api/client";
-import type { Backup, Retention } from "../api/queries";
+import { policiesQuery, type Backup, type Retention } from "../api/queries";
 import type { components } from "../api/schema";
 import { useMay } from "../app/session";
 import { Mark } from "../components/Mark";
@@ -14,6 +14,7 @@ import { Time } from "../components/Time";
 import { bytes, counted } from "../lib/format";
 import { duration } from "../lib/time";
 import { BackupPlacement } from "./BackupPlacement";
+import { PolicyForm } from "./Policy";
 
 const EVERY = [60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400];
 type Kept = Required<Retention>;
@@ -39,12 +40,23 @@ function Freed({ exact, most }: { exact: Exact; most: number }) {
   );
 }
 
-/** Everything that can be set of a backup: what is kept, how it is read and where it lies. */
+/** Everything that can be set of a backup: what is promised, what is kept, how it is read and where it lies. */
 export function BackupSettings({ group, rs, backup }: { group: string; rs: string; backup: Backup }) {
+  const policies = useQuery(policiesQuery(group)).data;
+  const own = policies?.backups.find((b) => b.rs === rs)?.own;
   return (
     <Stack gap={40}>
       <Keeping group={group} rs={rs} backup={backup} />
       <BackupPlacement group={group} rs={rs} backup={backup} />
+      {policies && own ? (
+        <PolicyForm
+          key={JSON.stringify([own, policies.policy])}
+          group={group}
+          rs={rs}
+          saved={own}
+          fallback={policies.policy}
+        />
+      ) : null}
     </Stack>
   );
 }

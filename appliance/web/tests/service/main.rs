@@ -18,6 +18,7 @@ mod oidc;
 mod people;
 mod people_access;
 mod restore_history;
+mod policies;
 mod restores;
 mod retention;
 mod sftp;
