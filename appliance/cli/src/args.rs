@@ -340,6 +340,19 @@ pub(crate) enum BackupsCommand {
         /// The daemon, by id or name.
         daemon: String,
     },
+    /// Gives a backup up: nothing is backed up any more, its snapshots go to the trash. Without --name it only says what would go.
+    Terminate {
+        /// GROUP/RS.
+        backup: Backup,
+        /// The replica set's name, again: then it is done.
+        #[arg(long, value_name = "RS")]
+        name: Option<String>,
+    },
+    /// Takes a termination back: a stopped backup with the snapshots that are still there.
+    TakeBack {
+        /// GROUP/RS.
+        backup: Backup,
+    },
     /// Lists the backups of a group.
     List {
         /// Group, by name or id.
@@ -536,6 +549,9 @@ mod tests {
             "holdfast snapshots label g/rs 0123 x",
             "holdfast snapshots label g/rs 0123",
             "holdfast deployments remove g rs",
+            "holdfast backups terminate g/rs",
+            "holdfast backups terminate g/rs --name rs",
+            "holdfast backups take-back g/rs",
             "holdfast groups create g --encrypt",
             "holdfast groups key export g --html -o f",
             "holdfast blockstore collect --dry-run",

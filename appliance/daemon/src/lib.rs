@@ -51,6 +51,7 @@ pub mod snapshotter;
 pub mod space;
 pub mod supervisor;
 pub mod sweeper;
+pub mod terminated;
 
 pub use daemon::Daemon;
 pub use error::chain_of;

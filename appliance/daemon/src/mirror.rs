@@ -220,7 +220,8 @@ impl Mirror {
         }
         let copying = Copying { ledger: &self.ledger, aside, job: &facts.job, key };
         let report = copying.bring_up(wanted, &mut place).await?;
-        if let Some(to) = place.to {
+        // Of a job that nothing stands on any more nothing is said: it may be on its way out.
+        if let Some(to) = place.to.filter(|_| !wanted.is_empty()) {
             let mirrored = Mirrored { to, behind_seconds: report.behind_seconds };
             self.ledger.put_mirrored(&facts.job, at.1, &mirrored).await?;
         }

@@ -2,13 +2,13 @@
 //!
 //! Idempotent; works only on jobs that are bound to this daemon. Every condition is asked again inside the store's own transaction, so that
 //! two who delete never rely on the other's snapshot. Unlinking what lies in the trash is the garbage collector's. While the wall clock is
-//! in doubt nothing is trashed or trimmed.
+//! in doubt nothing is trashed or trimmed. Backups that were given up are `terminated.rs`'s, whichever daemon they were bound to.
 
 use std::{fs, sync::Arc, time::Duration};
 
 use blockstore_engine::{Floor, Purpose, RootError};
 use bson::DateTime;
-use holdfast_domain::{EntryPosition, plan_retention};
+use holdfast_domain::{BackupState, EntryPosition, plan_retention};
 use holdfast_metadb::{BackupJob, BackupJobFilter};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use crate::{
     context::Context,
     identity::write_durably,
     keep::{self, Needs},
+    terminated::Terminated,
 };
 
 /// How often retention runs.
@@ -61,7 +62,11 @@ pub async fn once(ctx: &Context) -> anyhow::Result<()> {
     ctx.metadb.note_trash_grace(&ctx.id, ctx.settings.trash_grace_seconds).await?;
     end_restores(ctx).await?;
     let mut failed = None;
-    for job in &jobs {
+    if let Err(error) = bring_terminated_on(ctx).await {
+        tracing::warn!(error = format!("{error:#}"), "end terminated backups");
+        failed = Some(format!("{error:#}"));
+    }
+    for job in jobs.iter().filter(|job| job.state != BackupState::Terminated) {
         ctx.board.update("reconciler", "retention", |v| v.phase = format!("look at {}", job.rs));
         if let Err(error) = keep_job(ctx, job).await {
             tracing::warn!(job = %job.id, error = format!("{error:#}"), "retention of a backup");
@@ -72,6 +77,18 @@ pub async fn once(ctx: &Context) -> anyhow::Result<()> {
         v.phase = "wait".into();
         v.last_error = failed;
     });
+    Ok(())
+}
+
+/// Of all daemons: a terminated backup has no head that binds it to one.
+async fn bring_terminated_on(ctx: &Context) -> anyhow::Result<()> {
+    let grace = Duration::from_secs(ctx.settings.trash_grace_seconds);
+    let terminated = Terminated { metadb: &ctx.metadb, ledger: &ctx.ledger, store: &ctx.store, grace };
+    for job in ctx.metadb.backup_jobs(&BackupJobFilter::default()).await? {
+        if job.state == BackupState::Terminated {
+            terminated.bring_on(&job).await?;
+        }
+    }
     Ok(())
 }
 

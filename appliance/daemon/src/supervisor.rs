@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use holdfast_domain::BackupJobId;
-use holdfast_metadb::{BackupJobFilter, MetaError};
+use holdfast_domain::{BackupJobId, BackupState};
+use holdfast_metadb::{BackupJob, BackupJobFilter, MetaError};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{chain_of, context::Context, dbpath, job};
@@ -37,7 +37,9 @@ async fn round(
     cancel: &CancellationToken,
 ) -> Result<(), MetaError> {
     let filter = BackupJobFilter { daemon: Some(ctx.id.clone()), ..BackupJobFilter::default() };
-    let bound = ctx.metadb.backup_jobs(&filter).await?;
+    let mut bound = ctx.metadb.backup_jobs(&filter).await?;
+    // A terminated backup has no head: its task ends by itself, and then its folder goes.
+    bound.retain(|job| job.state != BackupState::Terminated);
     tasks.retain(|_, task| !task.is_finished());
     for job in &bound {
         if !tasks.contains_key(&job.id) {
@@ -50,7 +52,9 @@ async fn round(
             continue;
         }
         // Bound to another daemon: its head is built there. A job that is bound to none may come back.
-        let other = ctx.metadb.backup_job(&id).await?.is_none_or(|job| job.daemon.is_some_and(|d| d != ctx.id));
+        let leaves =
+            |job: BackupJob| job.state == BackupState::Terminated || job.daemon.is_some_and(|daemon| daemon != ctx.id);
+        let other = ctx.metadb.backup_job(&id).await?.is_none_or(leaves);
         if other {
             tracing::info!(job = %id, "the head of a job that left is removed");
             if let Err(error) = dbpath::remove(&ctx.layout.job(&id)) {

@@ -18,6 +18,9 @@ pub enum BackupState {
     Stopped,
     /// Cannot go on without an operator.
     Failed,
+    /// Given up by an operator: its snapshots lie in the trash, its head is removed; it can be taken back until they are gone for good,
+    /// and then the job goes too.
+    Terminated,
 }
 
 /// What moves a backup job on.
@@ -38,6 +41,10 @@ pub enum BackupEvent {
     Stop,
     /// It cannot go on by itself.
     Fail,
+    /// An operator gives it up.
+    Terminate,
+    /// An operator takes the giving up back: a stopped backup with its snapshots.
+    TakeBack,
 }
 
 /// The event does not fit the state.
@@ -52,8 +59,15 @@ pub struct NoSuchTransition {
 
 impl BackupState {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::InitialSync, Self::CatchingUp, Self::Active, Self::Resyncing, Self::Stopped, Self::Failed];
+    pub const ALL: [Self; 7] = [
+        Self::InitialSync,
+        Self::CatchingUp,
+        Self::Active,
+        Self::Resyncing,
+        Self::Stopped,
+        Self::Failed,
+        Self::Terminated,
+    ];
 
     /// The state after `event`.
     ///
@@ -72,6 +86,8 @@ impl BackupState {
             (S::Stopped, E::Stop) => S::Stopped,
             (S::InitialSync | S::CatchingUp | S::Active | S::Resyncing | S::Failed, E::Stop) => S::Stopped,
             (S::InitialSync | S::CatchingUp | S::Active | S::Resyncing | S::Failed, E::Fail) => S::Failed,
+            (_, E::Terminate) => S::Terminated,
+            (S::Terminated, E::TakeBack) => S::Stopped,
             (from, event) => return Err(NoSuchTransition { from, event }),
         })
     }
@@ -103,6 +119,9 @@ mod tests {
 
     #[test]
     fn every_pair() {
+        assert!(S::ALL.iter().all(|state| state.next(E::Terminate) == Ok(S::Terminated)), "from everywhere, again too");
+        assert!(S::ALL.iter().all(|state| state.next(E::TakeBack).is_ok() == (*state == S::Terminated)));
+        assert_eq!(S::Terminated.next(E::TakeBack), Ok(S::Stopped));
         let events = [E::Start, E::Loaded, E::CaughtUp, E::Rebuild, E::Resync, E::Stop, E::Fail];
         let expect = |s: S| -> [Option<S>; 7] {
             match s {
@@ -140,6 +159,7 @@ mod tests {
                     Some(S::Stopped),
                     Some(S::Failed),
                 ],
+                S::Terminated => [None; 7],
             }
         };
         for state in S::ALL {

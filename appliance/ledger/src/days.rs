@@ -118,6 +118,15 @@ impl Ledger {
         Ok((dropped, false))
     }
 
+    /// Drops the payloads of all days of a job that is removed, then forgets the days.
+    pub(crate) async fn remove_days(&self, job: &BackupJobId) -> Result<(), LedgerError> {
+        for name in self.day_collections(job).await? {
+            self.db.collection::<Document>(&name).drop().await.map_err(on("drop a day's payloads"))?;
+        }
+        let all = doc! { "_id": { "$gte": day_key(job, 0), "$lte": day_key(job, i32::MAX) } };
+        self.days_collection().delete_many(all).await.map(|_| ()).map_err(on("forget the days of receipt"))
+    }
+
     async fn day_collections(&self, job: &BackupJobId) -> Result<Vec<String>, LedgerError> {
         let filter = doc! { "name": { "$regex": format!("^oplog_{job}_") } };
         self.db.list_collection_names().filter(filter).await.map_err(on("list the days' collections"))

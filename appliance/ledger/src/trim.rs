@@ -42,6 +42,25 @@ impl Ledger {
         Ok(report)
     }
 
+    /// Removes all of a job: entries before what they name, chain by chain, then payloads, then what is known of it. Nothing of the job may
+    /// be written any more. False: a bound stopped it, call again.
+    ///
+    /// # Errors
+    /// [`LedgerError::Database`]; what was removed until then stays removed.
+    pub async fn remove_job(&self, job: &BackupJobId) -> Result<bool, LedgerError> {
+        let mut report = TrimReport::default();
+        for chain in self.chains(job).await?.into_iter().map(|span| span.chain) {
+            if !self.trim_slices(job, chain, i64::MAX, &mut report).await? {
+                return Ok(false);
+            }
+            self.remove_chain(job, chain, &mut report).await?;
+        }
+        self.remove_days(job).await?;
+        let facts: Collection<Document> = self.db.collection("ledger_jobs");
+        facts.delete_one(doc! { "_id": job.clone() }).await.map_err(on("forget a job"))?;
+        Ok(true)
+    }
+
     /// Deletes entries 1 to `end - 1` of a chain, oldest first. False: a bound stopped it.
     async fn trim_slices(
         &self,

@@ -111,6 +111,19 @@ impl MetaDb {
         self.set_fenced(op, fence, doc! { "$set": set }).await
     }
 
+    /// Removes a terminated job of which nothing is left, and the policy of its own. False: it is not there, or was taken back.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn remove_terminated(&self, job: &BackupJob) -> Result<bool, MetaError> {
+        let op = "remove a terminated backup";
+        let filter = doc! { "_id": job.id.clone(), "state": to_bson(op, &BackupState::Terminated)? };
+        let done = self.of::<BackupJob>("backup_jobs").delete_one(filter).await.map_err(on(op))?;
+        let policy = doc! { "_id": format!("{}/{}", job.group, job.id) };
+        self.of::<Document>("policies").delete_one(policy).await.map_err(on(op))?;
+        Ok(done.deleted_count > 0)
+    }
+
     /// Gives the job up for another daemon: bound to none, so that a reconciler binds it anew.
     ///
     /// # Errors

@@ -91,7 +91,7 @@ pub(crate) struct BackupView {
     rs: String,
     /// Name of the group.
     group: String,
-    /// `initialSync`, `catchingUp`, `active`, `resyncing`, `stopped` or `failed`.
+    /// `initialSync`, `catchingUp`, `active`, `resyncing`, `stopped`, `failed` or `terminated`.
     state: String,
     /// Since when, RFC 3339.
     state_since: String,
@@ -240,6 +240,7 @@ pub(crate) async fn start_backup(
     let existing = state.metadb().backup_job_by_rs(&of.group.id, &rs).await.map_err(fault)?;
     let job = match existing {
         Some(job) if job.state.runs() => job,
+        Some(job) if job.state == BackupState::Terminated => return Err(terminated(&job.rs)),
         Some(job) => {
             check_space(&state, &deployment, &job.labels).await?;
             // A failed backup may have left its chain open; the new initial sync needs one of its own.
@@ -272,6 +273,9 @@ pub(crate) async fn stop_backup(
     State(state): State<WebState>,
     of: OfBackup,
 ) -> Result<(StatusCode, Json<BackupView>), ApiError> {
+    if of.job.state == BackupState::Terminated {
+        return Err(terminated(&of.job.rs));
+    }
     // The state first: a stopped job takes no slice, so nothing comes in after the chain's end.
     state.metadb().operate(&of.job.id, BackupEvent::Stop).await.map_err(fault)?;
     close(&state, &of.job, CloseReason::Stopped, "the backup was stopped").await?;
@@ -289,6 +293,9 @@ pub(crate) async fn resync_backup(
     of: OfBackup,
     JsonOf(resync): JsonOf<ResyncBackup>,
 ) -> Result<(StatusCode, Json<BackupView>), ApiError> {
+    if of.job.state == BackupState::Terminated {
+        return Err(terminated(&of.job.rs));
+    }
     if of.job.state == BackupState::Stopped {
         return Err(ApiError::conflict(
             "backupStopped",
@@ -329,8 +336,21 @@ pub(crate) async fn move_backup(
     Ok((StatusCode::ACCEPTED, Json(view(&state, &of.group.name, job).await?)))
 }
 
+/// Nothing is done with a backup that was given up.
+pub(crate) fn terminated(rs: &str) -> ApiError {
+    let detail = format!(
+        "the backup of {rs} was terminated: take that back first. A new one can be started when nothing of the old one is left"
+    );
+    ApiError::conflict("terminated", detail)
+}
+
 /// Closes the job's open chain, if there is one.
-async fn close(state: &WebState, job: &BackupJob, reason: CloseReason, detail: &str) -> Result<(), ApiError> {
+pub(crate) async fn close(
+    state: &WebState,
+    job: &BackupJob,
+    reason: CloseReason,
+    detail: &str,
+) -> Result<(), ApiError> {
     let open = state.ledger().tail(&job.id).await.map_err(fault)?.is_some_and(|tail| tail.closed.is_none());
     if !open {
         return Ok(());

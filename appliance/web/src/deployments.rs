@@ -211,7 +211,7 @@ pub(crate) async fn remove_deployment(
         Ok(_) => {}
         Err(MetaError::Exists { .. }) => {
             let detail = format!(
-                "{} has a backup, stopped or not, and its snapshots would have no name any more: terminate the backup first",
+                "{} has a backup, and its snapshots would have no name any more: terminate the backup first, and come again when nothing of it is left",
                 name(&found)
             );
             return Err(ApiError::conflict("backedUp", detail));

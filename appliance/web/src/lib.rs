@@ -77,6 +77,7 @@ mod sign_ups;
 mod snapshots;
 mod state;
 mod static_app;
+mod terminations;
 mod timeline;
 mod tls_settings;
 mod totp;
@@ -200,6 +201,11 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(backups::stop_backup))
         .routes(routes!(backups::resync_backup))
         .routes(routes!(backups::move_backup))
+        .routes(routes!(
+            terminations::show_termination,
+            terminations::terminate_backup,
+            terminations::take_back_termination
+        ))
         .routes(routes!(snapshots::list_snapshots, snapshots::take_snapshot))
         .routes(routes!(snapshots::show_snapshot_request))
         .routes(routes!(snapshots::pin_snapshot))

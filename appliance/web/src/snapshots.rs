@@ -6,13 +6,14 @@
 use axum::{Json, extract::State, http::StatusCode};
 use blockstore_engine::{Account, Pin, Purpose, Root, RootError, RootId};
 use bson::doc;
-use holdfast_domain::{KeepReason, RetentionPolicy, SnapshotFacts, SnapshotId, plan_retention};
+use holdfast_domain::{BackupState, KeepReason, RetentionPolicy, SnapshotFacts, SnapshotId, plan_retention};
 use holdfast_ledger::SnapshotMeta;
 use holdfast_metadb::{SnapshotRequest, SnapshotRequestState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
+    backups::terminated,
     caller::{OfBackup, fault},
     extract::{JsonOf, PathOf},
     instant::{Instant, rfc3339, rfc3339_of},
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Holder of the pins that users set.
-const USER_PIN: &str = "user";
+pub(crate) const USER_PIN: &str = "user";
 /// Longest label, in characters.
 const LABEL_CHARS_MAX: usize = 200;
 /// Snapshots that may be asked for and not taken yet, of one job.
@@ -187,6 +188,9 @@ pub(crate) async fn restore_from_trash(
     path: PathOf<(String, String, SnapshotId)>,
 ) -> Result<StatusCode, ApiError> {
     let PathOf((_, _, id)) = path;
+    if of.job.state == BackupState::Terminated {
+        return Err(terminated(&of.job.rs));
+    }
     let root = root_of(&state, &of, &id).await?;
     state.blockstore().untrash(&root.id).await.map_err(root_error)?;
     state.audit(&of.caller, Some(&of.group.id), "snapshot taken out of the trash", id.as_str()).await;

@@ -130,6 +130,10 @@ pub(crate) fn verdict(facts: &Facts<'_>) -> VerdictView {
         BackupState::Stopped => {
             return say(Level::Off, "Stopped: what is written now is not backed up", since, Some("Start the backup"));
         }
+        BackupState::Terminated => {
+            let sentence = "Terminated: nothing is backed up, and its snapshots go with the trash";
+            return say(Level::Off, sentence, since, Some("Take the termination back while its snapshots are there"));
+        }
         BackupState::Failed => {
             let why = error.unwrap_or("the backup cannot go on by itself");
             return say(Level::Unprotected, format!("The backup failed: {why}"), since, Some("Resync the backup"));
@@ -292,6 +296,7 @@ mod tests {
         assert_eq!(level(|b| b.proof = Some((false, "q".into()))), Level::Unprotected);
         assert_eq!(level(|b| b.state = BackupState::Failed), Level::Unprotected);
         assert_eq!(level(|b| b.state = BackupState::Stopped), Level::Off);
+        assert_eq!(level(|b| b.state = BackupState::Terminated), Level::Off);
         assert_eq!(level(|b| b.state = BackupState::Resyncing), Level::Unprotected);
         assert_eq!(level(|b| b.has_agent = false), Level::Unprotected);
         assert_eq!(level(|b| b.protected_to = None), Level::Running);

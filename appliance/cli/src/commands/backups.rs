@@ -37,6 +37,27 @@ pub(crate) async fn run(command: BackupsCommand, client: &Client, output: &Outpu
             output.value(&answer, show);
             return Ok(());
         }
+        BackupsCommand::Terminate { backup, name } => {
+            let path = ["groups", &backup.group, "backups", &backup.rs, "termination"];
+            let answer = match &name {
+                Some(name) => client.post(&path, json!({"name": name})).await?,
+                None => client.get(&path).await?,
+            };
+            output.value(&answer, |value| {
+                let again = if name.is_some() {
+                    format!("taken back by `holdfast backups take-back {}/{}`", backup.group, backup.rs)
+                } else {
+                    format!("nothing was done: repeat with --name {}", backup.rs)
+                };
+                format!("{}\n{again}", termination(value))
+            });
+            return Ok(());
+        }
+        BackupsCommand::TakeBack { backup } => {
+            let path = ["groups", &backup.group, "backups", &backup.rs, "termination"];
+            output.value(&client.delete(&path).await?, termination);
+            return Ok(());
+        }
         BackupsCommand::Stop { backup } => (backup, "stop", json!({})),
         BackupsCommand::Resync { backup } => (backup, "resync", json!({})),
         BackupsCommand::Move { backup, daemon } => (backup, "move", json!({"daemon": daemon})),
@@ -75,6 +96,20 @@ fn progress(value: &Value) -> String {
         (Some(done), _) => format!(", {done} {}", field(progress, "unit")),
         _ => String::new(),
     }
+}
+
+fn termination(value: &Value) -> String {
+    let mut text =
+        format!("state      {}\nsnapshots  {} go with the trash", field(value, "state"), field(value, "goes"));
+    text += &format!("\nfrees      {}\nundo until {}", bytes(&value["freesBytes"]), field(value, "undoUntil"));
+    for range in items(&value["ranges"]) {
+        text += &format!("\nrestorable {} .. {}", optime(&range["from"]), optime(&range["to"]));
+    }
+    for stays in items(&value["stays"]) {
+        text +=
+            &format!("\nstays      {} of {}: {}", field(stays, "snapshot"), field(stays, "at"), field(stays, "why"));
+    }
+    text
 }
 
 fn show(value: &Value) -> String {

@@ -258,6 +258,10 @@ impl Driver {
             return Ok(Next::Left);
         }
         let job = self.record.job();
+        if job.state == BackupState::Terminated {
+            self.close_head().await;
+            return Ok(Next::Left);
+        }
         if let Some(wanted) = job.wanted_daemon.clone().filter(|wanted| *wanted != self.ctx.id) {
             return self.hand_over(wanted).await;
         }

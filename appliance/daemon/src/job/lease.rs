@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use holdfast_domain::{BackupJobId, Classify as _, ErrorClass, LeaseWatch};
+use holdfast_domain::{BackupJobId, BackupState, Classify as _, ErrorClass, LeaseWatch};
 use holdfast_metadb::{BackupJob, Fence, MetaDb, MetaError};
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +23,9 @@ pub(crate) async fn acquire(
     loop {
         match ctx.metadb.backup_job(job).await {
             Ok(None) => return None,
-            Ok(Some(found)) if found.daemon.as_ref() != Some(&ctx.id) => return None,
+            Ok(Some(found)) if found.daemon.as_ref() != Some(&ctx.id) || found.state == BackupState::Terminated => {
+                return None;
+            }
             Ok(Some(found)) => {
                 if found.lease.owner == owner || watch.read(started.elapsed(), &found.lease) {
                     match ctx.metadb.acquire_lease(job, &found.lease, owner).await {

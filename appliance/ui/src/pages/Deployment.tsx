@@ -21,6 +21,7 @@ import { bytes } from "../lib/format";
 import { duration } from "../lib/time";
 import { nameOf } from "../lib/names";
 import { startPhases } from "./phases";
+import { TerminateButton, TerminatedBanner } from "./Termination";
 
 export function DeploymentPage() {
   const { group, deployment: id } = useParams({ from: "/app/g/$group/deployments/$deployment" });
@@ -76,7 +77,8 @@ export function DeploymentPage() {
     }
   };
   const job = backup.data;
-  const runs = job && !["stopped", "failed"].includes(job.state);
+  const terminated = job?.state === "terminated";
+  const runs = job && !["stopped", "failed", "terminated"].includes(job.state);
   const denied = deployment.privileges.filter((p) => !p.granted);
   const agent = agents.find((a) => a.id === (job?.agent ?? deployment.agent));
 
@@ -95,7 +97,7 @@ export function DeploymentPage() {
               Timeline
             </LinkButton>
           ) : null}
-          {may.backup && deployment.state === "found" && !runs ? (
+          {may.backup && deployment.state === "found" && !runs && !terminated ? (
             <>
               {!job && daemonLabels.length ? (
                 <MultiSelect
@@ -122,6 +124,7 @@ export function DeploymentPage() {
               Remove…
             </Button>
           ) : null}
+          {may.backup && job && !terminated ? <TerminateButton group={group} rs={rs} /> : null}
           {may.backup && runs ? (
             <>
               <Button variant="default" onClick={() => setResyncing(true)}>
@@ -137,6 +140,7 @@ export function DeploymentPage() {
     >
       <ProblemAlert error={error ?? looking.error} />
       <VerdictBanner verdict={row.verdict} />
+      {terminated ? <TerminatedBanner group={group} rs={rs} /> : null}
       {deployment.refusal ? (
         <section className="hf-panel">
           <Mark tone="red">Refused</Mark>

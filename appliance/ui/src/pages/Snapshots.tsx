@@ -125,7 +125,7 @@ export function Snapshots({ group, rs, backup, snapshots, chosen }: Props) {
           become free if that snapshot were gone.
         </Text>
         {may.backup ? (
-          <Button onClick={() => setTaking(true)} disabled={backup.state === "stopped" || backup.state === "failed"}>
+          <Button onClick={() => setTaking(true)} disabled={["stopped", "failed", "terminated"].includes(backup.state)}>
             Take a snapshot now
           </Button>
         ) : null}

@@ -23,6 +23,7 @@ mod restores;
 mod retention;
 mod sftp;
 mod snapshots;
+mod terminations;
 mod timeline;
 mod tls;
 mod trash;
