@@ -1,9 +1,5 @@
 //! Restores pushed to a real OpenSSH server: equal to the download, gone on with after a cut, refused where they must be, called off.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use std::{
     net::SocketAddr,
     sync::{
@@ -26,7 +22,7 @@ use holdfast_metadb::{Delivery, NewRestoreJob, SftpTarget, StoredSftpKey, sftp_k
 use holdfast_service::MasterKey;
 use holdfast_sftp::KeyPair;
 use holdfast_tests::{ReplicaSetOptions, sshd::Sshd};
-use support::{PATIENCE, World};
+use crate::support::{PATIENCE, World};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},

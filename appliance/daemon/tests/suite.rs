@@ -11,5 +11,6 @@ mod clones;
 mod packs;
 mod recovered;
 mod repairs;
+mod sftp;
 mod spine;
 mod support;
