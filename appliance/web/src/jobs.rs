@@ -236,7 +236,7 @@ impl Names {
             BackupState::CatchingUp => ("Catching up of", JobState::Running),
             BackupState::Resyncing => ("New initial sync of", JobState::Running),
             BackupState::Failed => ("Backup of", JobState::Failed),
-            BackupState::Active | BackupState::Stopped => return None,
+            BackupState::Active | BackupState::Stopped | BackupState::Terminated => return None,
         };
         let state = if job.daemon.is_none() && state == JobState::Running { JobState::Queued } else { state };
         let view = JobView {
