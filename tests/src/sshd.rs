@@ -17,6 +17,7 @@ pub struct Sshd {
     port: u16,
     user: String,
     child: Option<Child>,
+    mounted: Vec<PathBuf>,
 }
 
 impl Sshd {
@@ -33,7 +34,7 @@ impl Sshd {
         let user = Command::new("id").arg("-un").output()?.stdout;
         let user = String::from_utf8_lossy(&user).trim().to_owned();
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut sshd = Self { dir, port, user, child: None };
+        let mut sshd = Self { dir, port, user, child: None, mounted: Vec::new() };
         sshd.new_host_key()?;
         Ok(sshd)
     }
@@ -108,6 +109,25 @@ impl Sshd {
         Path::new(self.dir.path()).join("in")
     }
 
+    /// A folder on a disk of its own that holds so many bytes. `None`, and a sentence on stderr, only where this process may mount nothing.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[allow(clippy::print_stderr, reason = "a test that is left out is said")]
+    pub fn small_folder(&mut self, bytes: u64) -> io::Result<Option<PathBuf>> {
+        let folder = self.dir.path().join(format!("small-{}", self.mounted.len()));
+        std::fs::create_dir(&folder)?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(&folder);
+        let done = mount.stdin(Stdio::null()).output()?;
+        if !done.status.success() {
+            eprintln!("SKIPPED on a small disk: {}", String::from_utf8_lossy(&done.stderr).trim());
+            return Ok(None);
+        }
+        self.mounted.push(folder.clone());
+        Ok(Some(folder))
+    }
+
     fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -119,5 +139,9 @@ impl Sshd {
 impl Drop for Sshd {
     fn drop(&mut self) {
         self.stop();
+        for folder in self.mounted.drain(..) {
+            // Lazily: a session that ends may still have a file open there.
+            let _ = Command::new("umount").arg("-l").arg(folder).status();
+        }
     }
 }

@@ -17,11 +17,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Overrides, Parts,
     databases::{self, Databases},
+    logs,
     ready::Ready,
 };
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the last lines of the log may take to be kept.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// The key that sees and may do everything.
 pub(crate) fn admin_key(label: &str) -> NewApiKey {
@@ -55,6 +59,7 @@ pub(crate) async fn run(
         return Ok(());
     };
     let _ = opened.set(databases.clone());
+    let logs = tokio::spawn(logs::keep(databases.metadb.clone(), parts, token.clone()));
     let up = Listeners::start(&settings, parts, &databases, &token).await?;
     let ready = Ready {
         pid: std::process::id(),
@@ -73,6 +78,8 @@ pub(crate) async fn run(
     token.cancel();
     let _ = debug.ended().await;
     tracing::info!("ended");
+    // The last lines are kept too, unless the database does not answer.
+    let _ = tokio::time::timeout(LAST_LINES, logs).await;
     result
 }
 
@@ -203,7 +210,8 @@ impl Listeners {
             let served = served.context("listener of web")?;
             web_url = real_url(&web_url, served.addr());
             state.set_web_url(&web_url);
-            tokio::spawn(holdfast_web::watch_browser_certificate(state));
+            tokio::spawn(holdfast_web::watch_browser_certificate(state.clone()));
+            tokio::spawn(holdfast_web::watch_public_url(state));
             web = Some(served);
         }
         Ok(Self { web, ingest, web_url, ingest_url })

@@ -6,6 +6,7 @@
 mod databases;
 mod init;
 mod instance;
+mod logs;
 mod packs;
 mod people;
 mod ready;
@@ -79,13 +80,15 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         pack_directory: Option<PathBuf>,
     },
-    /// Makes the administrator's account and the first group from a JSON file, instead of the set-up code and a browser.
+    /// Sets a new appliance up from a JSON file, instead of the set-up code and a browser: account, first group, mail server, public URL,
+    /// policies, defaults.
     Setup {
-        /// The file: {"email", "name", "password", "group", "access"?}. Remove it afterwards: it holds a password.
+        /// The file: {"email", "name", "password", "group", "policy"?, "mail"?, "publicUrl"?, "access"?, "backupDefaults"?}; the manual lists
+        /// the fields of each. Remove it afterwards: it holds a password.
         #[arg(long)]
         file: PathBuf,
     },
-    /// Break glass: opens an account again as a global owner, with a new password and without a second factor. Makes it if there is none.
+    /// Break glass: opens an account again as a global owner, with a new password, without a second factor, signing in here and nowhere else. Makes it if there is none.
     ResetAdministrator {
         /// E-mail address of the account.
         #[arg(long)]

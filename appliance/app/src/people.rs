@@ -9,10 +9,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use holdfast_domain::Role;
-use holdfast_metadb::{AccessPolicy, AuditEntry, Claim, Claimant, MetaDb, OneTimeKind, Settings, User};
+use holdfast_metadb::{AuditEntry, MetaDb, OneTimeKind, Settings, User};
 use holdfast_service::atomic_write;
-use holdfast_web::{check_password, hash_password, new_code, normal_code, sign_in_family};
-use serde::Deserialize;
+use holdfast_web::{SetupFile, hash_password, new_code, normal_code, sign_in_family};
 
 /// Mode of the code's file.
 const CODE_MODE: u32 = 0o600;
@@ -74,40 +73,19 @@ pub(crate) async fn renew_setup_code(settings: &Settings) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// What a set-up file holds.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SetupFile {
-    email: String,
-    name: String,
-    password: String,
-    group: String,
-    /// Sign-up, second factor, passwords, sessions.
-    access: Option<AccessPolicy>,
-}
-
-/// Claims the appliance as a file says.
+/// Sets a new appliance up as a file says: account, first group, mail server, public URL, policies and defaults.
 pub(crate) async fn setup_from_file(settings: &Settings, file: &PathBuf) -> anyhow::Result<()> {
     let text = fs::read(file).with_context(|| format!("read {}", file.display()))?;
-    let setup: SetupFile =
-        serde_json::from_slice(&text).with_context(|| format!("{} is no set-up file", file.display()))?;
-    let policy = setup.access.unwrap_or_default();
-    policy.check()?;
-    check_password(&setup.password, policy.password_chars_min, &[&setup.email, &setup.name, &setup.group])
-        .map_err(anyhow::Error::msg)?;
+    let setup =
+        SetupFile::parse(&text).map_err(|why| anyhow::anyhow!("{} is no set-up file: {why}", file.display()))?;
     let databases = crate::init::open(settings).await?;
-    let phc = hash_password(&setup.password).await?;
-    let user = User::new(&setup.email, &setup.name, Some(phc), vec![Role::Owner]);
-    let group = match databases.metadb.claim(Claimant::Operator, &user, &setup.group).await? {
-        Claim::Done(group) => group,
-        Claim::Claimed | Claim::WrongCode => bail!("this appliance has an administrator already; nothing was changed"),
+    let done = setup.carry_out(&databases.metadb, &databases.master_key).await;
+    let Some(done) = done.map_err(|why| anyhow::anyhow!("set up as {} says: {why}", file.display()))? else {
+        bail!("this appliance has an administrator already; nothing was changed");
     };
-    if setup.access.is_some() {
-        databases.metadb.put_access_policy(&policy).await.context("set the access policy")?;
-    }
-    note(&databases.metadb, "appliance claimed from a file", &user.email).await?;
+    note(&databases.metadb, "appliance claimed from a file", &done.email).await?;
     remove(&settings.setup_code_path())?;
-    println!("ready: {} administrates this appliance, group {}", user.email, group.name);
+    println!("ready: {} administrates this appliance, group {}. Remove {}", done.email, done.group, file.display());
     Ok(())
 }
 
@@ -120,6 +98,8 @@ pub(crate) async fn reset_administrator(settings: &Settings, email: &str) -> any
     let user = match metadb.user_by_email(email).await.context("look for the account")? {
         Some(user) => {
             metadb.put_password(&user.id, &phc).await.context("set the password")?;
+            // The provider or directory may be what is broken: from now on this account needs neither.
+            metadb.unlink_user(&user.id).await.context("let it sign in here")?;
             user
         }
         None => {

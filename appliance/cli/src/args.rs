@@ -33,12 +33,25 @@ pub(crate) enum Command {
     /// Backups.
     #[command(subcommand)]
     Backups(BackupsCommand),
+    /// Policies: what is promised of backups, and measured by their verdicts.
+    #[command(subcommand)]
+    Policies(crate::commands::policies::PoliciesCommand),
     /// Snapshots.
     #[command(subcommand)]
     Snapshots(SnapshotsCommand),
     /// Daemons: the machines that keep heads.
     #[command(subcommand)]
     Daemons(DaemonsCommand),
+    /// Jobs: all long work of the appliance, newest first.
+    Jobs(crate::commands::jobs::JobsArgs),
+    /// What the appliance's own programs said, oldest first.
+    Logs(crate::commands::logs::LogsArgs),
+    /// Downloads what someone who looks for a fault wants to read: states, settings without their secrets, the log.
+    Diagnostics {
+        /// File to write, which must not exist; default: holdfast-diagnostics.tar.gz.
+        #[arg(short, long, value_name = "FILE", default_value = "holdfast-diagnostics.tar.gz")]
+        output: PathBuf,
+    },
     /// Offsite copies: snapshots pulled from another Holdfast or pushed to a second store.
     #[command(subcommand)]
     Offsite(crate::commands::offsite::OffsiteCommand),
@@ -432,8 +445,18 @@ pub(crate) enum SnapshotsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DaemonsCommand {
-    /// Lists the daemons.
+    /// Lists them, with the space that heads have.
     List,
+    /// Empties one: it takes no new backup, and its heads move to others, one after the other. Can be taken back at any time.
+    Drain {
+        /// Its name or id.
+        daemon: String,
+    },
+    /// Takes back that one is emptied. Heads that have moved stay where they are.
+    Undrain {
+        /// Its name or id.
+        daemon: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -550,6 +573,9 @@ mod tests {
             "holdfast snapshots label g/rs 0123",
             "holdfast deployments remove g rs",
             "holdfast backups terminate g/rs",
+            "holdfast policies show g",
+            "holdfast policies set g --recovery-window 7d --unprotected 5m",
+            "holdfast policies set g/rs --restore none",
             "holdfast backups terminate g/rs --name rs",
             "holdfast backups take-back g/rs",
             "holdfast groups create g --encrypt",

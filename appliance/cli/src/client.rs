@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use reqwest::{Certificate, Method, StatusCode};
+use reqwest::{
+    Certificate, Method, StatusCode,
+    header::{ETAG, IF_MATCH, LINK},
+};
 use serde_json::Value;
 use tokio::time::sleep;
 use url::Url;
@@ -18,6 +21,8 @@ const ANSWER_SECONDS_MAX: u64 = 90;
 const CONNECT_SECONDS_MAX: u64 = 10;
 /// How long a part of the appliance may be away (it restarts, its database elects) before a command that waits gives up.
 const AWAY_MAX: Duration = Duration::from_secs(120);
+/// Pages of one list at most: two hundred thousand elements.
+const PAGES_MAX: usize = 400;
 /// Pause between two tries meanwhile.
 const AWAY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -103,13 +108,52 @@ impl Client {
         Ok(url)
     }
 
+    /// The answer; of a list all pages of it.
     pub(crate) async fn get(&self, segments: &[&str]) -> anyhow::Result<Value> {
-        self.send(Method::GET, segments, &[], None).await
+        let mut answer = self.answer(Method::GET, self.url(segments)?, None, None).await?;
+        for _ in 1..PAGES_MAX {
+            let (Some(next), Some(all)) = (&answer.next, answer.value.as_array_mut()) else { break };
+            let mut page = self.answer(Method::GET, next.clone(), None, None).await?;
+            all.append(page.value.as_array_mut().context("a page of a list is not a list")?);
+            answer.next = page.next;
+        }
+        Ok(answer.value)
+    }
+
+    /// The answer with its revision, to be given to [`Self::put_seen`].
+    pub(crate) async fn get_tagged(&self, segments: &[&str]) -> anyhow::Result<(Value, Option<String>)> {
+        let answer = self.answer(Method::GET, self.url(segments)?, None, None).await?;
+        Ok((answer.value, answer.tag))
+    }
+
+    /// Sets it, if it is still at the revision that was read.
+    pub(crate) async fn put_seen(&self, segments: &[&str], body: Value, seen: Option<String>) -> anyhow::Result<Value> {
+        Ok(self.answer(Method::PUT, self.url(segments)?, Some(&body), seen.as_deref()).await?.value)
     }
 
     /// The same with a query, whose values are encoded.
     pub(crate) async fn get_with(&self, segments: &[&str], query: &[(&str, String)]) -> anyhow::Result<Value> {
         self.send(Method::GET, segments, query, None).await
+    }
+
+    /// An answer that is a file, into this file, which must not exist. Returns its size.
+    pub(crate) async fn download(&self, segments: &[&str], to: &Path) -> anyhow::Result<u64> {
+        use std::io::Write as _;
+        let request = self.http.get(self.url(segments)?).bearer_auth(&self.key);
+        let mut response = request.send().await.with_context(|| format!("talk to the appliance at {}", self.base))?;
+        let status = response.status();
+        if !status.is_success() {
+            let bytes = response.bytes().await.context("read the appliance's answer")?;
+            return Err(refusal(status, &bytes).into());
+        }
+        let mut file = std::fs::File::create_new(to).with_context(|| format!("make the file {}", to.display()))?;
+        let mut size = 0;
+        while let Some(part) = response.chunk().await.context("read the appliance's answer")? {
+            file.write_all(&part).with_context(|| format!("write {}", to.display()))?;
+            size += part.len() as u64;
+        }
+        file.sync_all().with_context(|| format!("write {}", to.display()))?;
+        Ok(size)
     }
 
     pub(crate) async fn post(&self, segments: &[&str], body: Value) -> anyhow::Result<Value> {
@@ -135,21 +179,53 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.http.request(method, url).bearer_auth(&self.key);
-        if let Some(body) = &body {
+        Ok(self.answer(method, url, body.as_ref(), None).await?.value)
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<&Value>,
+        seen: Option<&str>,
+    ) -> anyhow::Result<Answer> {
+        let mut request = self.http.request(method, url.clone()).bearer_auth(&self.key);
+        if let Some(body) = body {
             request = request.json(body);
+        }
+        if let Some(seen) = seen {
+            request = request.header(IF_MATCH, seen);
         }
         let response = request.send().await.with_context(|| format!("talk to the appliance at {}", self.base))?;
         let status = response.status();
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (tag, next) = (text(ETAG), text(LINK).and_then(|link| next_page(&url, &link)));
         let bytes = response.bytes().await.context("read the appliance's answer")?;
         if !status.is_success() {
             return Err(refusal(status, &bytes).into());
         }
-        if bytes.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&bytes).context("the appliance's answer is not JSON")
+        let value = match bytes.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&bytes).context("the appliance's answer is not JSON")?,
+        };
+        Ok(Answer { value, tag, next })
     }
+}
+
+/// A success.
+struct Answer {
+    value: Value,
+    /// Its revision.
+    tag: Option<String>,
+    /// Where the next page of the list is.
+    next: Option<Url>,
+}
+
+/// The next page that a `Link` header names: of the same list, whatever it says.
+fn next_page(of: &Url, link: &str) -> Option<Url> {
+    let (target, rest) = link.strip_prefix('<')?.split_once('>')?;
+    let next = rest.contains("rel=\"next\"").then(|| of.join(target).ok())??;
+    (next.origin() == of.origin() && next.path() == of.path()).then_some(next)
 }
 
 /// Reads problem+json; anything else becomes a sentence with the status.
@@ -180,6 +256,19 @@ mod tests {
         };
         let done = outlasting(answers_away, attempt).await;
         (made.get(), done.is_ok())
+    }
+
+    #[test]
+    fn the_next_page_is_of_the_same_list() {
+        let of = Url::parse("https://h:8080/api/v1/groups?limit=2").unwrap();
+        let next = |link: &str| next_page(&of, link).map(String::from);
+        let good = next("<?cursor=61&limit=2>; rel=\"next\"");
+        assert_eq!(good.as_deref(), Some("https://h:8080/api/v1/groups?cursor=61&limit=2"));
+        for bad in
+            ["<?cursor=61>; rel=\"prev\"", "<https://evil/api/v1/groups>; rel=\"next\"", "</x>; rel=\"next\"", "?c"]
+        {
+            assert_eq!(next(bad), None, "{bad}");
+        }
     }
 
     #[tokio::test]

@@ -23,9 +23,9 @@ use crate::{
     deliver,
     identity::Identity,
     layout::Layout,
-    mirror, offsite,
+    logs, mirror, offsite,
     ports::{HeadPorts, PortRange},
-    registration, restorer, retention, supervisor,
+    registration, restorer, retention, rollups, sampler, supervisor,
 };
 
 /// Pause between attempts to reach a database at start.
@@ -102,11 +102,14 @@ impl Daemon {
             shutdown: shutdown.clone(),
         });
         let mut tasks = JoinSet::new();
+        tasks.spawn(logs::keep(ctx.metadb.clone(), registration::name(&settings.daemon), shutdown.clone()));
         tasks.spawn(registration::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(binder::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(supervisor::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(restorer::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(collector::run(Arc::clone(&ctx), shutdown.clone()));
+        tasks.spawn(rollups::run(Arc::clone(&ctx), shutdown.clone()));
+        tasks.spawn(sampler::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(mirror::run(Arc::clone(&ctx), shutdown.clone()));
         tasks.spawn(offsite::run(Arc::clone(&ctx), settings.master_key_path(), shutdown.clone()));
         tasks.spawn(deliver::run(Arc::clone(&ctx), settings.master_key_path(), shutdown.clone()));

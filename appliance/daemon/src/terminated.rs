@@ -2,7 +2,7 @@
 //! and its document go.
 //!
 //! Invariants: nothing is removed that could still be taken back: the ledger stays as long as one root of the job is there, in the trash or
-//! not, and the collector removes roots only after their grace. A pinned snapshot, a user's or a restore's, keeps the job. Idempotent; any
+//! not, and the collector removes roots only after their grace; before the first entry goes the job is marked so that nobody takes it back. A pinned snapshot, a user's or a restore's, keeps the job. Idempotent; any
 //! daemon may do it. Called by `retention.rs`, never while the wall clock is in doubt. The head goes with the supervisor's next round.
 
 use std::time::Duration;
@@ -59,6 +59,10 @@ impl Terminated<'_> {
     }
 
     async fn remove(&self, job: &BackupJob) -> anyhow::Result<bool> {
+        // From here on it cannot be taken back: a backup that goes on must not lose the start of its ledger.
+        if !self.metadb.begin_removal(job).await? {
+            return Ok(false);
+        }
         // A copy first: the ledger decides what of it is wanted, and after it nobody knows.
         for aside in self.store.asides() {
             let aside = aside?;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{PATIENCE, World};
 use blockstore_engine::{
     CommitRequest, Floor, Pin, Purpose, Root, WriterRequest,
     archive::{Archive, ArchiveFormat as EngineFormat},
@@ -22,7 +23,6 @@ use holdfast_metadb::{Delivery, NewRestoreJob, SftpTarget, StoredSftpKey, sftp_k
 use holdfast_service::MasterKey;
 use holdfast_sftp::KeyPair;
 use holdfast_tests::{ReplicaSetOptions, sshd::Sshd};
-use crate::support::{PATIENCE, World};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -77,6 +77,14 @@ async fn make_key(world: &World) -> String {
     key.public_line
 }
 
+/// The same delivery, asked for anew.
+async fn ask_again(world: &World, id: &RestoreJobId) {
+    let old = world.metadb.restore_job(id).await.unwrap().unwrap().delivery.unwrap();
+    let new = Delivery { state: DeliveryState::Waiting, sent_bytes: 0, attempts: 0, error: None, ..old };
+    assert!(world.metadb.ask_delivery(id, &new).await.unwrap());
+    assert!(!world.metadb.ask_delivery(id, &new).await.unwrap(), "one at a time");
+}
+
 async fn add_target(world: &World, sshd: &Sshd, name: &str, port: u16, host_key: &str) -> SftpTarget {
     let target = SftpTarget {
         host: "127.0.0.1".into(),
@@ -112,6 +120,8 @@ async fn ask(world: &World, root: &Root, format: ArchiveFormat, target: &SftpTar
         expires: bson::DateTime::from_millis(bson::DateTime::now().timestamp_millis() + 3_600_000),
         uses: 1,
         created_by: "test".into(),
+        reason: String::new(),
+        planned_bytes: None,
         daemon: None,
     };
     let delivery = Delivery {
@@ -258,7 +268,13 @@ async fn refused_where_it_must_be_and_called_off() {
     assert_eq!((refused.state, refused.attempts), (DeliveryState::Failed, 1));
     assert!(refused.error.as_ref().unwrap().contains("authorized_keys"), "{refused:?}");
 
+    // Once the key is there it is pushed without a new restore.
     sshd.authorize(&public).unwrap();
+    ask_again(&world, &id).await;
+    let done = wait(&world, &id, "a delivery that was asked for again", |d| d.state.ended()).await;
+    assert_eq!(done.state, DeliveryState::Delivered, "{done:?}");
+    std::fs::remove_file(&done.path).unwrap();
+    std::fs::remove_file(format!("{}.sums", done.path)).unwrap();
     let other = KeyPair::generate("other").unwrap().public_line().unwrap();
     let wrong = add_target(&world, &sshd, "wrong", sshd.port(), &other).await;
     let id = ask(&world, &root, ArchiveFormat::Tar, &wrong).await;
@@ -279,5 +295,55 @@ async fn refused_where_it_must_be_and_called_off() {
     let off = world.metadb.restore_job(&id).await.unwrap().unwrap().delivery.unwrap();
     assert_eq!((off.state, off.attempts <= tried.attempts + 1), (DeliveryState::Cancelled, true), "{off:?}");
     assert!(!std::fs::exists(&off.path).unwrap(), "without a name");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_said_and_ends_when_there_is_room() {
+    let world = World::new(ReplicaSetOptions::default()).await;
+    let mut sshd = Sshd::start().unwrap();
+    let Some(small) = sshd.small_folder(16 << 20).unwrap() else { return };
+    let root = snapshot(&world).await;
+    sshd.authorize(&make_key(&world).await).unwrap();
+    let at = |name: &str| SftpTarget {
+        host: "127.0.0.1".into(),
+        port: sshd.port(),
+        user: sshd.user().to_owned(),
+        folder: small.to_str().unwrap().to_owned(),
+        host_key: sshd.host_key().unwrap().trim().to_owned(),
+        ..SftpTarget::new(holdfast_domain::GroupId::random(), name.into())
+    };
+    let target = SftpTarget { group: world.job().await.group, ..at("small") };
+    world.metadb.add_sftp_target(&target).await.unwrap();
+    std::fs::write(small.join("other"), vec![0; 8 << 20]).unwrap();
+    let daemon = world.daemon(&world.settings("one")).await;
+    // Its length is not known before: it ends in the middle.
+    let middle = ask(&world, &root, ArchiveFormat::TarGz, &target).await;
+    let full = wait(&world, &middle, "a disk that fills up", |d| d.state.ended()).await;
+    assert_eq!(
+        (full.state, full.attempts),
+        (DeliveryState::Failed, 1),
+        "nobody tries again what needs someone: {full:?}"
+    );
+    let why = full.error.unwrap();
+    assert!(why.contains("disk of the SFTP server is full") && full.sent_bytes > 0, "{why}");
+    // Its length is known: nothing is sent.
+    let before = ask(&world, &root, ArchiveFormat::Tar, &target).await;
+    let full = wait(&world, &before, "a disk that is full", |d| d.state.ended()).await;
+    assert_eq!((full.state, full.sent_bytes), (DeliveryState::Failed, 0), "{full:?}");
+    assert!(full.error.unwrap().contains("disk of the SFTP server is full"));
+    assert!(!std::fs::exists(format!("{}.part", full.path)).unwrap());
+    // Another group's target is none, whatever a document says.
+    let strange = at("strange");
+    world.metadb.add_sftp_target(&strange).await.unwrap();
+    let id = ask(&world, &root, ArchiveFormat::Tar, &strange).await;
+    let refused = wait(&world, &id, "a target of another group", |d| d.state.ended()).await;
+    assert_eq!(refused.state, DeliveryState::Failed);
+    // With room it is delivered, without a new restore.
+    std::fs::remove_file(small.join("other")).unwrap();
+    ask_again(&world, &middle).await;
+    let done = wait(&world, &middle, "a delivery with room", |d| d.state.ended()).await;
+    assert_eq!(done.state, DeliveryState::Delivered, "{done:?}");
+    assert!(std::fs::read(&done.path).unwrap() == downloaded(&world, &root, EngineFormat::TarGz).await.0);
     daemon.stop().await;
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::support::{self, World, agent::Agent};
 use bson::{Document, doc};
-use holdfast_daemon::collector;
+use holdfast_daemon::{collector, rollups, sampler};
 use holdfast_domain::{BackupState, OpTime, RetentionPolicy, SnapshotSchedule, Ts};
-use holdfast_metadb::BackupSettings;
+use holdfast_metadb::{BackupSettings, CacheAnswers};
 use holdfast_tests::{ReplicaSetOptions, compare, workload};
 use tokio_util::sync::CancellationToken;
 
@@ -232,6 +232,19 @@ async fn what_lies_in_the_trash_is_collected_when_it_is_due() {
     assert!(world.store.root(&first.root.id).await.unwrap().is_none());
     assert!(collector::collect_if_due(ctx, &cancel).await.unwrap().is_none(), "the next one is due in a day");
     collector::verify_if_due(ctx, &cancel).await.unwrap();
+    sampler::once(ctx, CacheAnswers { hits: 1, misses: 2 }).await.unwrap();
+    let now = bson::DateTime::now().timestamp_millis() / 1000;
+    let samples = world.metadb.blockstore_samples(now, now - 3_600, now).await.unwrap();
+    let sample = samples.last().expect("one was taken");
+    let numbers = sample.numbers;
+    assert!(numbers.logical_bytes > numbers.stored_bytes && numbers.stored_bytes > 0, "{numbers:?}");
+    assert!(numbers.disk_bytes.is_some() && numbers.free_bytes.is_some(), "the database has both: {numbers:?}");
+    assert!(numbers.unique_bytes.is_some() && numbers.reclaimable_bytes.is_some(), "it was counted: {numbers:?}");
+    assert!(sample.cache.misses >= 2);
+    while rollups::once(ctx).await.unwrap() {}
+    let chains = world.ledger.chains(&world.job).await.unwrap();
+    let counted = world.ledger.rollups(&world.job, &chains, 0, u32::MAX).await.unwrap();
+    assert!(counted.bins.iter().map(|bin| bin.operations.inserts).sum::<i64>() >= 2_000, "{counted:?}");
     let end = world.mark().await;
     world.wait_head(end).await;
     world.assert_restores(at, &state, false).await;

@@ -14,3 +14,4 @@ mod repairs;
 mod sftp;
 mod spine;
 mod support;
+mod terminated;

@@ -115,11 +115,13 @@ pub enum Resource {
     Users,
     /// Settings of the appliance: sign-up, second factor, mail.
     Settings,
+    /// The appliance's own log, and bundles for whoever looks for a fault.
+    Logs,
 }
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Groups,
         Self::Members,
         Self::Invitations,
@@ -138,6 +140,7 @@ impl Resource {
         Self::OffsiteCopies,
         Self::Users,
         Self::Settings,
+        Self::Logs,
     ];
 }
 
@@ -203,6 +206,7 @@ pub const TABLE: &[(Resource, Action, &[Role])] = &[
     (Resource::Users, Change, PEOPLE),
     (Resource::Settings, Read, PEOPLE),
     (Resource::Settings, Change, OWNERS),
+    (Resource::Logs, Read, MONITORING),
 ];
 
 /// True when one of the roles may do this.

@@ -65,7 +65,7 @@ impl DeliveryState {
 
 #[cfg(test)]
 mod tests {
-    use super::{DeliveryEvent as E, DeliveryState as S, *};
+    use super::{DeliveryEvent as E, DeliveryState as S};
 
     #[test]
     fn every_pair_of_state_and_event() {

@@ -76,7 +76,17 @@ impl Ledger {
 
     async fn create_schema(&self) -> Result<(), LedgerError> {
         let op = "create the collections of the ledger";
-        for name in ["ledger_entries", "ledger_days", "sync_states", "sync_scans", "ledger_catalogs", "ledger_meta"] {
+        for name in [
+            "ledger_entries",
+            "ledger_days",
+            "sync_states",
+            "sync_scans",
+            "ledger_catalogs",
+            "ledger_meta",
+            "ledger_rollups",
+            "ledger_events",
+            "ledger_rollup_ends",
+        ] {
             self.create(name).await?;
         }
         let index = |name: &str, keys: Document| {

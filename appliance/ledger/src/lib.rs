@@ -19,6 +19,7 @@
 //! | `sync_scans` | `{job, chain, uuid}` | one collection's present scan and how far it is stored and loaded |
 //! | `sync_<job>_<chain>` | `{uuid, scan, seq, part}` | sync slice parts |
 //! | `ledger_catalogs` | `{job, chain, at, part}` | the newest list of the source's collections |
+//! | `ledger_rollups`, `ledger_events`, `ledger_rollup_ends` | see `rollup` | how much was written when, and what happened |
 //! | `ledger_jobs` | job | names of its group and replica set; how far copies of its ledger go |
 //!
 //! Copies of ledgers outside of the database are made of segments: `docs/mirror.md`.
@@ -38,6 +39,8 @@ mod job_facts;
 mod parts;
 mod payload;
 mod read;
+mod rollup;
+mod rollup_read;
 mod scans;
 mod segment;
 mod snapshot_meta;
@@ -57,6 +60,8 @@ pub use holdfast_agent_api::{
 };
 pub use inspect::{DocumentFacts, ENTRY_BYTES_MAX, PayloadFacts, inspect_documents, inspect_payload};
 pub use job_facts::Mirrored;
+pub use rollup::{EventKind, Operations, ROLLUP_DAYS_MAX};
+pub use rollup_read::{BINS_MAX, Bin, EVENTS_MAX, Event, Rollups};
 pub use segment::{
     JobFacts, NotASegment, SEGMENT_ENTRIES_MAX, SEGMENT_FRAMES_BYTES, Segment, SegmentBuilder, SegmentName, Stretch,
     follows, gaps, path, stretches,

@@ -56,6 +56,7 @@ impl Ledger {
             self.remove_chain(job, chain, &mut report).await?;
         }
         self.remove_days(job).await?;
+        self.remove_rollups(job).await?;
         let facts: Collection<Document> = self.db.collection("ledger_jobs");
         facts.delete_one(doc! { "_id": job.clone() }).await.map_err(on("forget a job"))?;
         Ok(true)
@@ -94,6 +95,8 @@ impl Ledger {
         self.remove_catalogs(job, chain).await?;
         let op = "remove a chain";
         self.states_collection().delete_one(state_key(job, chain)).await.map_err(on(op))?;
+        let end = doc! { "_id": { "job": job.clone(), "chain": chain } };
+        self.rollup_ends_collection().delete_one(end).await.map_err(on(op))?;
         let gone = self.entries_collection().delete_many(between(job, (chain, 0), (chain, i64::MAX))).await;
         report.entries += gone.map_err(on(op))?.deleted_count;
         Ok(())

@@ -7,5 +7,6 @@
 mod appends;
 mod initial_sync;
 mod model_check;
+mod rollups;
 mod support;
 mod trimming;

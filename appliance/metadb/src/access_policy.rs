@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MetaDb, MetaError, error::to_bson};
+use crate::{MetaDb, MetaError, Seen, error::to_bson};
 
 /// Name of the setting.
 const NAME: &str = "access";
@@ -35,6 +35,17 @@ pub enum TotpPolicy {
     All,
 }
 
+/// Who may make a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GroupCreation {
+    /// Global owners.
+    #[default]
+    Administrators,
+    /// Everyone with an account; whoever makes one owns it.
+    Everyone,
+}
+
 /// The policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -43,6 +54,8 @@ pub struct AccessPolicy {
     pub sign_up: SignUp,
     /// Who needs a second factor.
     pub totp: TotpPolicy,
+    /// Who may make a group.
+    pub group_creation: GroupCreation,
     /// Shortest password, in characters: 8 to 128.
     pub password_chars_min: u32,
     /// A session ends when it is not used for so many minutes: 5 to 10,080.
@@ -58,6 +71,7 @@ impl Default for AccessPolicy {
         Self {
             sign_up: SignUp::default(),
             totp: TotpPolicy::default(),
+            group_creation: GroupCreation::default(),
             password_chars_min: 12,
             session_idle_minutes: 12 * 60,
             session_hours: 7 * 24,
@@ -94,9 +108,19 @@ impl MetaDb {
     /// # Errors
     /// [`MetaError::Database`].
     pub async fn access_policy(&self) -> Result<AccessPolicy, MetaError> {
-        let Some(stored) = self.appliance_setting(NAME).await? else { return Ok(AccessPolicy::default()) };
-        bson::deserialize_from_document(stored)
-            .map_err(|source| MetaError::Form { op: "read the access policy", source })
+        Ok(self.access_policy_at().await?.0)
+    }
+
+    /// The policy in force, with its revision.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn access_policy_at(&self) -> Result<(AccessPolicy, i64), MetaError> {
+        let (stored, revision) = self.appliance_setting_at(NAME).await?;
+        let Some(stored) = stored else { return Ok((AccessPolicy::default(), revision)) };
+        let read = bson::deserialize_from_document(stored);
+        let read = read.map_err(|source| MetaError::Form { op: "read the access policy", source })?;
+        Ok((read, revision))
     }
 
     /// Sets the policy.
@@ -104,10 +128,18 @@ impl MetaDb {
     /// # Errors
     /// [`MetaError::Invalid`], [`MetaError::Database`].
     pub async fn put_access_policy(&self, policy: &AccessPolicy) -> Result<(), MetaError> {
+        self.put_access_policy_seen(policy, &Seen::ANY).await.map(|_| ())
+    }
+
+    /// Sets the policy, if it is at a revision that was seen; gives the revision after it.
+    ///
+    /// # Errors
+    /// As [`Self::put_access_policy`]; [`MetaError::Changed`].
+    pub async fn put_access_policy_seen(&self, policy: &AccessPolicy, seen: &Seen) -> Result<i64, MetaError> {
         policy.check()?;
         match to_bson("store the access policy", policy)? {
-            bson::Bson::Document(value) => self.put_appliance_setting(NAME, value).await,
-            _ => Ok(()),
+            bson::Bson::Document(value) => self.put_appliance_setting_seen(NAME, value, seen).await,
+            _ => Err(MetaError::Changed),
         }
     }
 }

@@ -111,6 +111,18 @@ impl MetaDb {
         self.set_fenced(op, fence, doc! { "$set": set }).await
     }
 
+    /// From now on a terminated job cannot be taken back: its ledger is about to go. False: it is not there, or was taken back.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn begin_removal(&self, job: &BackupJob) -> Result<bool, MetaError> {
+        let op = "end a terminated backup";
+        let filter = doc! { "_id": job.id.clone(), "state": to_bson(op, &BackupState::Terminated)? };
+        let update = doc! { "$set": { "ending": true } };
+        let done = self.of::<BackupJob>("backup_jobs").update_one(filter, update).await.map_err(on(op))?;
+        Ok(done.matched_count > 0)
+    }
+
     /// Removes a terminated job of which nothing is left, and the policy of its own. False: it is not there, or was taken back.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use holdfast_domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Deployment, MetaDb, MetaError, SnapshotRequest,
+    Deployment, MetaDb, MetaError, Seen, SnapshotRequest,
     error::{duplicate, on, to_bson},
 };
 
@@ -170,6 +170,12 @@ pub struct BackupJob {
     /// The last snapshot whose sample missed: stays until another one does. What alerts about it looks here.
     #[serde(default)]
     pub changes_alert: Option<ChangesFound>,
+    /// Counts the changes of its settings by people.
+    #[serde(default)]
+    pub settings_rev: i64,
+    /// What is left of it after it was terminated is being removed: it can no longer be taken back.
+    #[serde(default)]
+    pub ending: bool,
     /// When it was made.
     pub created: DateTime,
     /// When its state changed last.
@@ -211,7 +217,7 @@ pub struct BackupSettings {
 }
 
 impl BackupSettings {
-    fn check(&self) -> Result<(), MetaError> {
+    pub(crate) fn check(&self) -> Result<(), MetaError> {
         let wrong = |what, detail: String| Err(MetaError::Invalid { what, detail });
         if let Some(schedule) = self.schedule.filter(|s| !SnapshotSchedule::EVERY_SECONDS.contains(&s.every_seconds)) {
             return wrong("the schedule", format!("{} s lies outside 60 s to 7 days", schedule.every_seconds));
@@ -232,11 +238,6 @@ impl BackupSettings {
     }
 }
 
-/// Hours that a link holds by default.
-const LINK_HOURS: u32 = 24;
-/// Uses of a link by default.
-const LINK_USES: u32 = 3;
-
 impl MetaDb {
     /// Makes the backup job of a deployment that was found.
     ///
@@ -251,6 +252,7 @@ impl MetaDb {
             let detail = "no agent has found its replica set yet".to_owned();
             return Err(MetaError::Invalid { what: "the deployment", detail });
         };
+        let defaults = self.backup_defaults().await?;
         let job = BackupJob {
             id: BackupJobId::random(),
             group: deployment.group.clone(),
@@ -264,12 +266,12 @@ impl MetaDb {
             labels,
             lease: Lease { owner: String::new(), epoch: 0, beat: 0 },
             assignment: Assignment::default(),
-            schedule: SnapshotSchedule::default(),
-            retention: RetentionPolicy::default(),
+            schedule: defaults.schedule,
+            retention: defaults.retention,
             bandwidth: Vec::new(),
             member: None,
-            link_hours: LINK_HOURS,
-            link_uses: LINK_USES,
+            link_hours: defaults.link_hours,
+            link_uses: defaults.link_uses,
             head_optime: None,
             head_generation: 0,
             head_bytes: 0,
@@ -282,6 +284,8 @@ impl MetaDb {
             last_proof: None,
             last_changes: None,
             changes_alert: None,
+            settings_rev: 0,
+            ending: false,
             created: DateTime::now(),
             state_since: DateTime::now(),
         };
@@ -347,6 +351,19 @@ impl MetaDb {
         .await
     }
 
+    /// Takes a termination back, while nothing of it is being removed yet.
+    ///
+    /// # Errors
+    /// [`MetaError::Transition`] when it is not terminated; [`MetaError::State`] when what is left is being removed, or is gone.
+    pub async fn take_termination_back(&self, id: &BackupJobId) -> Result<BackupState, MetaError> {
+        let filter = doc! { "_id": id.clone(), "ending": { "$ne": true } };
+        self.change_state(filter, BackupEvent::TakeBack, doc! { "lastError": Bson::Null }, || MetaError::State {
+            state: BackupState::Terminated,
+            what: "be taken back any more: what was left of it is being removed",
+        })
+        .await
+    }
+
     /// Moves the state of the job that fits `filter`, setting more at once. `missing` is the error when none fits.
     pub(crate) async fn change_state(
         &self,
@@ -390,7 +407,7 @@ impl MetaDb {
     pub async fn request_resync(&self, id: &BackupJobId, reason: &str) -> Result<(), MetaError> {
         let job = self.backup_job(id).await?;
         let job = job.ok_or_else(|| MetaError::NotFound { what: "backup job", id: id.to_string() })?;
-        if job.state == BackupState::Stopped {
+        if matches!(job.state, BackupState::Stopped | BackupState::Terminated) {
             return Err(MetaError::State { state: job.state, what: "be synchronised anew" });
         }
         self.set_job("ask for a resync", id, doc! { "$set": { "resyncRequested": reason } }).await
@@ -410,6 +427,19 @@ impl MetaDb {
     /// # Errors
     /// [`MetaError::Invalid`] for a value out of bounds, [`MetaError::NotFound`].
     pub async fn update_backup_settings(&self, id: &BackupJobId, new: &BackupSettings) -> Result<(), MetaError> {
+        self.update_backup_settings_seen(id, new, &Seen::ANY).await
+    }
+
+    /// The same, if the settings are at a revision that was seen.
+    ///
+    /// # Errors
+    /// As [`Self::update_backup_settings`]; [`MetaError::Changed`], also when the job is gone.
+    pub async fn update_backup_settings_seen(
+        &self,
+        id: &BackupJobId,
+        new: &BackupSettings,
+        seen: &Seen,
+    ) -> Result<(), MetaError> {
         new.check()?;
         let op = "change a backup's settings";
         let mut set = Document::new();
@@ -430,7 +460,15 @@ impl MetaDb {
         if set.is_empty() {
             return Ok(());
         }
-        self.set_job(op, id, doc! { "$set": set }).await
+        let mut which = doc! { "_id": id.clone() };
+        seen.narrow(&mut which, "settingsRev");
+        let update = doc! { "$set": set, "$inc": { "settingsRev": 1_i64 } };
+        let done = self.of::<BackupJob>("backup_jobs").update_one(which, update).await.map_err(on(op))?;
+        match (done.matched_count, seen == &Seen::ANY) {
+            (1.., _) => Ok(()),
+            (0, true) => Err(MetaError::NotFound { what: "backup job", id: id.to_string() }),
+            (0, false) => Err(MetaError::Changed),
+        }
     }
 
     /// Binds a job to a daemon if it is bound to `expected` still. True: done; the wish to move there is fulfilled.

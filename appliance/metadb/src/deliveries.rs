@@ -6,7 +6,7 @@
 
 use bson::{Bson, doc};
 use futures::TryStreamExt as _;
-use holdfast_domain::{DeliveryEvent, DeliveryState, RestoreJobId};
+use holdfast_domain::{DeliveryEvent, DeliveryState, RestoreJobId, RestoreState};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -119,6 +119,22 @@ impl MetaDb {
             "delivery.bytesPerSecond": done.bytes_per_second,
         } };
         self.write_lease("restore_jobs", filter, update).await
+    }
+
+    /// Asks for the delivery of a restore that is ready and has none, or one that has ended. False: it cannot have one now.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn ask_delivery(&self, id: &RestoreJobId, delivery: &Delivery) -> Result<bool, MetaError> {
+        let op = "ask for a delivery";
+        let ended: Vec<DeliveryState> = DeliveryState::ALL.into_iter().filter(|state| state.ended()).collect();
+        let filter = doc! {
+            "_id": id.clone(), "state": to_bson(op, &RestoreState::Ready)?, "root": { "$ne": Bson::Null },
+            "$or": [{ "delivery": Bson::Null }, { "delivery.state": { "$in": to_bson(op, &ended)? } }],
+        };
+        let update = doc! { "$set": { "delivery": to_bson(op, delivery)? } };
+        let done = self.of::<RestoreJob>("restore_jobs").update_one(filter, update).await.map_err(on(op))?;
+        Ok(done.matched_count > 0)
     }
 
     /// Calls a delivery off. False: it had ended, or there is none.

@@ -64,6 +64,9 @@ pub enum MetaError {
         /// What was asked.
         what: &'static str,
     },
+    /// It is no longer what the writer saw: nothing was written.
+    #[error("someone changed it since it was read")]
+    Changed,
     /// Others changed the same document too often in between.
     #[error("{op}: others changed it at the same time, again and again")]
     Contention {
@@ -123,6 +126,7 @@ impl Classify for MetaError {
             | Self::Exists { .. }
             | Self::Invalid { .. }
             | Self::LastOwner
+            | Self::Changed
             | Self::Transition(_)
             | Self::State { .. } => ErrorClass::Caller,
         }

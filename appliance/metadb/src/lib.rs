@@ -17,9 +17,11 @@ mod agents;
 mod api_keys;
 mod assignments;
 mod audit;
+mod backup_defaults;
 mod backup_job_writes;
 mod backup_jobs;
 mod blockstore_requests;
+mod blockstore_samples;
 mod changes;
 mod daemons;
 mod db;
@@ -34,36 +36,42 @@ mod hosts;
 mod idempotency;
 mod job_queue;
 mod leases;
+mod logs;
 mod members;
 mod offsite_copies;
 mod one_time;
 mod payload_stores;
 mod policies;
+mod public_url;
 mod restore_jobs;
 mod schema;
 mod schema_api;
+mod schema_deliveries;
 mod schema_people;
 mod secret;
+mod seen;
 mod sessions;
 mod settings;
 mod settings_store;
 mod setup;
-mod sign_in_settings;
 mod sftp_targets;
+mod sign_in_settings;
 mod snapshot_requests;
 mod throttles;
 mod trash_grace;
 mod txn;
 mod users;
 
-pub use access_policy::{AccessPolicy, SignUp, TotpPolicy};
+pub use access_policy::{AccessPolicy, GroupCreation, SignUp, TotpPolicy};
 pub use agents::{Agent, AgentKey};
 pub use api_keys::{ApiKey, NewApiKey};
 pub use audit::{AuditEntry, AuditFilter, StoredAuditEntry};
+pub use backup_defaults::BackupDefaults;
 pub use backup_job_writes::HeadFacts;
 pub use backup_jobs::{Assignment, BackupJob, BackupJobFilter, BackupSettings, ChangesFound, JobAgentReport, Proof};
 pub use blockstore_requests::{BlockstoreProgress, BlockstoreRequest, BlockstoreRequestState, BlockstoreWork};
-pub use changes::{Change, ChangeKind, Changes};
+pub use blockstore_samples::{BlockstoreNumbers, BlockstoreSample, CacheAnswers};
+pub use changes::{Change, ChangeKind, ChangeScope, Changes};
 pub use daemons::{Daemon, DaemonBeat, DaemonChange, DaemonFileSystem, DaemonHead, DaemonSpace, NewDaemon};
 pub use db::MetaDb;
 pub use deliveries::{Delivery, DeliveryProgress};
@@ -77,6 +85,7 @@ pub use holdfast_domain::Role;
 pub use hosts::Host;
 pub use idempotency::{HeldKey, Keyed};
 pub use leases::{Fence, RestoreFence};
+pub use logs::{LOG_LINES_MAX, LogFilter, LogLevel, LogSource, NewLogLine, StoredLogLine};
 pub use members::{Acceptance, Invitation, JoinRequest, Member, NewInvitation};
 pub use offsite_copies::{
     NewOffsiteCopy, OffsiteCopy, OffsiteFence, OffsitePeer, OffsiteProgress, OffsiteRun, offsite_job,
@@ -84,17 +93,19 @@ pub use offsite_copies::{
 };
 pub use one_time::OneTimeKind;
 pub use payload_stores::{DATABASE_STORE, PayloadStore, PayloadStoreLocation, PayloadStoreState, PayloadStores};
-pub use restore_jobs::{NewRestoreJob, RestoreCursor, RestoreJob, RestoreUpdate, Revoked};
 pub use policies::GroupPolicies;
+pub use public_url::normal_url;
+pub use restore_jobs::{NewRestoreJob, RestoreCursor, RestoreJob, RestoreUpdate, Revoked};
 pub use secret::{SecretKind, hash_secret, new_secret};
+pub use seen::Seen;
 pub use sessions::{NewSession, Session};
 pub use settings::{
     AppSettings, DaemonSettings, DataSettings, DatabaseSettings, IngestSettings, Settings, SettingsError, WebSettings,
 };
 pub use setup::{Claim, Claimant};
+pub use sftp_targets::{SftpTarget, StoredSftpKey, sftp_key_context};
 pub use sign_in_settings::{
     Arrivals, GroupMapping, LdapSecurity, LdapSettings, OidcSettings, SecondFactor, sealed_binary,
 };
-pub use sftp_targets::{SftpTarget, StoredSftpKey, sftp_key_context};
 pub use snapshot_requests::{SnapshotRequest, SnapshotRequestState};
 pub use users::{Totp, User, normal_email};

@@ -13,10 +13,11 @@ use mongodb::ClientSession;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Group, MetaDb, MetaError, SecretKind, User,
+    Group, MetaDb, MetaError, SecretKind, Seen, User,
     api_keys::after,
     error::{duplicate, on, to_bson},
     hash_secret, new_secret, normal_email,
+    seen::REV,
     txn::Tries,
 };
 
@@ -36,6 +37,9 @@ pub struct Member {
     pub roles: Vec<Role>,
     /// Since when.
     pub since: DateTime,
+    /// Counts the changes of the roles.
+    #[serde(default)]
+    pub rev: i64,
 }
 
 /// An invitation, without its secret.
@@ -142,11 +146,25 @@ impl MetaDb {
     /// # Errors
     /// [`MetaError::LastOwner`], [`MetaError::NotFound`] when the group is gone.
     pub async fn put_member(&self, group: &GroupId, user: &UserId, roles: &[Role]) -> Result<(), MetaError> {
+        self.put_member_seen(group, user, roles, &Seen::ANY).await
+    }
+
+    /// The same, if the member is at a revision that was seen.
+    ///
+    /// # Errors
+    /// As [`Self::put_member`]; [`MetaError::Changed`], also when the person has left.
+    pub async fn put_member_seen(
+        &self,
+        group: &GroupId,
+        user: &UserId,
+        roles: &[Role],
+        seen: &Seen,
+    ) -> Result<(), MetaError> {
         let op = "change a member";
         let mut tries = Tries::default();
         loop {
             let mut session = self.begin(op).await?;
-            let tried = self.put_member_in(&mut session, group, user, roles).await;
+            let tried = self.put_member_at(&mut session, (group, user), roles, seen).await;
             if let Some(done) = self.settle(op, &mut session, &mut tries, tried).await {
                 return done;
             }
@@ -160,6 +178,16 @@ impl MetaDb {
         user: &UserId,
         roles: &[Role],
     ) -> Result<(), MetaError> {
+        self.put_member_at(session, (group, user), roles, &Seen::ANY).await
+    }
+
+    async fn put_member_at(
+        &self,
+        session: &mut ClientSession,
+        (group, user): (&GroupId, &UserId),
+        roles: &[Role],
+        seen: &Seen,
+    ) -> Result<(), MetaError> {
         let op = "change a member";
         let guard = doc! { "$inc": { "membersVersion": 1_i64 } };
         let groups = self.of::<Group>("groups");
@@ -171,6 +199,9 @@ impl MetaDb {
         let members = self.of::<Member>("members");
         let which = doc! { "group": group.clone(), "user": user.clone() };
         let now = members.find_one(which.clone()).session(&mut *session).await.map_err(on(op))?;
+        if *seen != Seen::ANY && !now.as_ref().is_some_and(|member| seen.allows(member.rev)) {
+            return Err(MetaError::Changed);
+        }
         let was = now.is_some_and(|member| member.roles.contains(&Role::Owner));
         if was && !roles.contains(&Role::Owner) {
             let others = doc! { "group": group.clone(), "user": { "$ne": user.clone() }, "roles": "owner" };
@@ -187,6 +218,7 @@ impl MetaDb {
         roles.dedup();
         let update = doc! {
             "$set": { "roles": to_bson(op, &roles)? }, "$setOnInsert": { "since": DateTime::now() },
+            "$inc": { REV: 1_i64 },
         };
         members.update_one(which, update).upsert(true).session(&mut *session).await.map_err(on(op))?;
         Ok(())
@@ -205,6 +237,16 @@ impl MetaDb {
         let mut all = now.map_err(on("join a group"))?.map(|member| member.roles).unwrap_or_default();
         all.extend_from_slice(roles);
         self.put_member_in(session, group, user, &all).await
+    }
+
+    /// True when somebody of this address is invited into some group, and may still come.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn is_invited(&self, email: &str) -> Result<bool, MetaError> {
+        let filter = doc! { "email": normal_email(email), "expires": { "$gt": DateTime::now() } };
+        let found = self.of::<Invitation>("invitations").find_one(filter).await;
+        Ok(found.map_err(on("look for an invitation"))?.is_some())
     }
 
     /// Invites. The second value is the secret: it is shown once and stored nowhere.

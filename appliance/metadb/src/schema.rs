@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Version that this program writes.
-pub(crate) const VERSION: i32 = 3;
+pub(crate) const VERSION: i32 = 4;
 pub(crate) const OP: &str = "migrate the app database";
 /// Tries of the compare-and-set: one per process that starts at the same instant.
 const TRIES_MAX: usize = 50;
@@ -49,6 +49,7 @@ async fn migrate(db: &Database, version: i32) -> Result<(), MetaError> {
         0 => first_indexes(db).await,
         1 => crate::schema_people::apply(db).await,
         2 => crate::schema_api::apply(db).await,
+        3 => crate::schema_deliveries::apply(db).await,
         _ => Ok(()),
     }
 }
@@ -99,10 +100,7 @@ async fn first_indexes(db: &Database) -> Result<(), MetaError> {
         Index::new("restore_jobs", "link", doc! { "linkHash": 1 }).unique(),
         Index::new("restore_jobs", "job", doc! { "job": 1, "created": -1 }),
         Index::new("restore_jobs", "group", doc! { "group": 1, "created": -1 }),
-        Index::new("restore_jobs", "history", doc! { "group": 1, "created": -1, "_id": -1 }),
         Index::new("restore_jobs", "state", doc! { "state": 1, "expires": 1 }),
-        Index::new("restore_jobs", "delivery", doc! { "delivery.state": 1 }),
-        Index::new("sftp_targets", "name", doc! { "group": 1, "name": 1 }).unique(),
         Index::new("audit", "group", doc! { "group": 1, "at": -1 }),
     ];
     create(db, indexes).await

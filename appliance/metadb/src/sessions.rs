@@ -62,6 +62,10 @@ pub struct NewSession {
     pub address: String,
     /// The browser's words.
     pub agent: String,
+    /// When the person proved who they are; None: just now.
+    pub verified: Option<DateTime>,
+    /// A second factor was the business of the provider where the person signed in.
+    pub factor_elsewhere: bool,
 }
 
 impl MetaDb {
@@ -81,10 +85,10 @@ impl MetaDb {
             last_seen: now,
             expires: after(new.lifetime),
             idle_seconds: i64::try_from(new.idle.as_secs()).unwrap_or(i64::MAX / 1000),
-            verified: now,
+            verified: new.verified.unwrap_or(now),
             address: cut(&new.address),
             agent: cut(&new.agent),
-            factor_elsewhere: false,
+            factor_elsewhere: new.factor_elsewhere,
         };
         self.of::<Session>("sessions").insert_one(&session).await.map_err(on("begin a session"))?;
         Ok((session, secret))
@@ -119,16 +123,6 @@ impl MetaDb {
         let update = doc! { "$set": { "verified": DateTime::now() } };
         let done = self.of::<Session>("sessions").update_one(doc! { "_id": hash }, update).await;
         done.map(|_| ()).map_err(on("note a proof of identity"))
-    }
-
-    /// Notes that the second factor is the business of the provider where the person signed in.
-    ///
-    /// # Errors
-    /// [`MetaError::Database`].
-    pub async fn session_factor_elsewhere(&self, hash: &str) -> Result<(), MetaError> {
-        let update = doc! { "$set": { "factorElsewhere": true } };
-        let done = self.of::<Session>("sessions").update_one(doc! { "_id": hash }, update).await;
-        done.map(|_| ()).map_err(on("note whose second factor counts"))
     }
 
     /// A person's sessions, newest first.

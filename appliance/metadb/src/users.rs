@@ -9,8 +9,9 @@ use holdfast_domain::{Role, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    MetaDb, MetaError,
+    MetaDb, MetaError, Seen,
     error::{duplicate, on, to_bson},
+    seen::REV,
     txn::Tries,
 };
 
@@ -81,6 +82,9 @@ pub struct User {
     /// Who it is there (issuer and subject, or distinguished name).
     #[serde(default)]
     pub subject: Option<String>,
+    /// Counts the changes of name, address, global roles and standing.
+    #[serde(default)]
+    pub rev: i64,
 }
 
 fn local() -> String {
@@ -103,6 +107,7 @@ impl User {
             recovery: Vec::new(),
             origin: local(),
             subject: None,
+            rev: 0,
         }
     }
 
@@ -192,6 +197,14 @@ impl MetaDb {
         }
     }
 
+    /// From now on the person signs in here again, by the password here.
+    ///
+    /// # Errors
+    /// [`MetaError::NotFound`], [`MetaError::Database`].
+    pub async fn unlink_user(&self, id: &UserId) -> Result<(), MetaError> {
+        self.set_user(id, doc! { "origin": local(), "subject": null }).await
+    }
+
     /// Accounts by address, after one; at most 500.
     ///
     /// # Errors
@@ -219,8 +232,25 @@ impl MetaDb {
     /// # Errors
     /// [`MetaError::Exists`] when the address is taken, [`MetaError::Invalid`], [`MetaError::NotFound`].
     pub async fn put_profile(&self, user: &User) -> Result<(), MetaError> {
+        self.put_profile_seen(user, &Seen::ANY).await
+    }
+
+    /// The same, if the account is at a revision that was seen.
+    ///
+    /// # Errors
+    /// As [`Self::put_profile`]; [`MetaError::Changed`], also when the account is gone.
+    pub async fn put_profile_seen(&self, user: &User, seen: &Seen) -> Result<(), MetaError> {
         user.check()?;
-        self.set_user(&user.id, doc! { "email": &user.email, "name": &user.name }).await
+        let mut which = doc! { "_id": user.id.clone() };
+        seen.narrow(&mut which, REV);
+        let update = doc! { "$set": { "email": &user.email, "name": &user.name }, "$inc": { REV: 1_i64 } };
+        match self.of::<User>("users").update_one(which, update).await {
+            Ok(done) if done.matched_count > 0 => Ok(()),
+            Ok(_) if *seen == Seen::ANY => Err(MetaError::NotFound { what: "account", id: user.id.to_string() }),
+            Ok(_) => Err(MetaError::Changed),
+            Err(e) if duplicate(&e) => Err(MetaError::Exists { what: "account", id: user.email.clone() }),
+            Err(e) => Err(on("change an account")(e)),
+        }
     }
 
     /// Sets the password (an argon2id string).
@@ -277,11 +307,25 @@ impl MetaDb {
     /// # Errors
     /// [`MetaError::LastOwner`], [`MetaError::NotFound`].
     pub async fn put_standing(&self, id: &UserId, roles: &[Role], disabled: bool) -> Result<(), MetaError> {
+        self.put_standing_seen(id, roles, disabled, &Seen::ANY).await
+    }
+
+    /// The same, if the account is at a revision that was seen.
+    ///
+    /// # Errors
+    /// As [`Self::put_standing`]; [`MetaError::Changed`].
+    pub async fn put_standing_seen(
+        &self,
+        id: &UserId,
+        roles: &[Role],
+        disabled: bool,
+        seen: &Seen,
+    ) -> Result<(), MetaError> {
         let op = "change an account's roles";
         let mut tries = Tries::default();
         loop {
             let mut session = self.begin(op).await?;
-            let tried = self.standing(&mut session, id, roles, disabled).await;
+            let tried = self.standing(&mut session, id, (roles, disabled), seen).await;
             if let Some(done) = self.settle(op, &mut session, &mut tries, tried).await {
                 return done;
             }
@@ -292,8 +336,8 @@ impl MetaDb {
         &self,
         session: &mut mongodb::ClientSession,
         id: &UserId,
-        roles: &[Role],
-        disabled: bool,
+        (roles, disabled): (&[Role], bool),
+        seen: &Seen,
     ) -> Result<(), MetaError> {
         let op = "change an account's roles";
         let guard = doc! { "$inc": { "version": 1_i64 } };
@@ -307,6 +351,9 @@ impl MetaDb {
         let users = self.of::<User>("users");
         let found = users.find_one(doc! { "_id": id.clone() }).session(&mut *session).await.map_err(on(op))?;
         let found = found.ok_or_else(|| MetaError::NotFound { what: "account", id: id.to_string() })?;
+        if !seen.allows(found.rev) {
+            return Err(MetaError::Changed);
+        }
         let was = found.global_roles.contains(&Role::Owner) && found.disabled.is_none();
         let stays = roles.contains(&Role::Owner) && !disabled;
         if was && !stays {
@@ -320,7 +367,7 @@ impl MetaDb {
             (true, Some(since)) => since.into(),
             (true, None) => DateTime::now().into(),
         };
-        let set = doc! { "$set": { "globalRoles": to_bson(op, roles)?, "disabled": disabled } };
+        let set = doc! { "$set": { "globalRoles": to_bson(op, roles)?, "disabled": disabled }, "$inc": { REV: 1_i64 } };
         users.update_one(doc! { "_id": id.clone() }, set).session(&mut *session).await.map_err(on(op))?;
         Ok(())
     }

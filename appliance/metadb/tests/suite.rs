@@ -6,4 +6,5 @@
 
 mod identities;
 mod jobs;
+mod samples;
 mod support;

@@ -9,6 +9,8 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, fmt, fmt::MakeWriter, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
+use crate::log_lines;
+
 /// What is logged when nobody says otherwise. The driver repeats at info what our own callers log with more context.
 pub const FILTER_DEFAULT: &str = "info,mongodb=warn,hyper=warn,rustls=warn,h2=warn";
 /// A filter longer than this is not a filter.
@@ -54,8 +56,11 @@ pub fn init() -> LogLevel {
         json_wanted(|name| std::env::var(name).ok()),
         io::stderr,
     );
-    // An error means that a logger is set already.
-    let _ = tracing_subscriber::registry().with(layer).try_init();
+    // An error means that a logger is set already: its lines are not ours.
+    let (gather, lines) = log_lines::gather();
+    if tracing_subscriber::registry().with(layer).with(gather).try_init().is_ok() {
+        log_lines::leave(lines);
+    }
     if let Some(reason) = bad {
         tracing::warn!(filter, reason, "HOLDFAST_LOG is not understood: using the default");
     }

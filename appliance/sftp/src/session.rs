@@ -23,6 +23,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(20);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 /// How long one answer may take, in seconds: a slow disk may be at work.
 const ANSWER_SECONDS_MAX: u64 = 60;
+/// Longest words of a server that are passed on, in characters.
+const WORDS_CHARS_MAX: usize = 300;
 
 /// Where a server is, and as whom to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,8 +143,10 @@ impl Session {
             ClientError::Status(status)
                 if !matches!(status.status_code, StatusCode::NoConnection | StatusCode::ConnectionLost) =>
             {
-                let detail =
-                    if status.error_message.is_empty() { status.status_code.to_string() } else { status.error_message };
+                // A stranger's words, which people read on terminals: bounded, and nothing but text.
+                let words = status.error_message.chars().filter(|c| !c.is_control()).take(WORDS_CHARS_MAX);
+                let words: String = words.collect();
+                let detail = if words.is_empty() { status.status_code.to_string() } else { words };
                 SftpError::Refused { what, path: path.to_owned(), detail }
             }
             other => self.server.broken(other),

@@ -9,7 +9,8 @@ import { join } from "node:path";
 const READY_MS_MAX = 300_000;
 const STOP_MS_MAX = 90_000;
 
-const free = () =>
+/** A free port, as the system gives it. */
+export const free = () =>
   new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
@@ -72,11 +73,33 @@ export async function startAppliance() {
       if (ended) throw new Error(`holdfast up ended:\n${said}`);
       return existsSync(join(dir, "ready.json"));
     });
-    const ready = JSON.parse(await readFile(join(dir, "ready.json"), "utf8"));
+    /** What the appliance says of itself now: addresses, and the processes that run. */
+    const facts = async () => JSON.parse(await readFile(join(dir, "ready.json"), "utf8"));
+    const demo = await until("the demo's backup has begun", READY_MS_MAX, async () => (await facts()).demo);
+    const ready = await facts();
     const code = (await readFile(join(dir, "data", "setup.code"), "utf8")).trim();
-    return { url: ready.webUrl, dir, code, stop };
+    return { url: ready.webUrl, source: demo.mongoUri, database: ready.mongoUri, bin, dir, code, facts, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** Claims it as `admin`, who is then signed in on the page; gives a function that calls the API as that person. */
+export async function claimed(page, { url, code }, admin, group) {
+  const api = (method, path, body) =>
+    page.evaluate(
+      async ([m, p, b]) => {
+        const init = b ? { headers: { "content-type": "application/json" }, body: JSON.stringify(b) } : {};
+        const answer = await fetch(`/api/v1${p}`, { method: m, ...init });
+        const text = await answer.text();
+        if (!answer.ok) throw new Error(`${p}: ${text}`);
+        return text ? JSON.parse(text) : null;
+      },
+      [method, path, body],
+    );
+  await page.goto(`${url}/claim`);
+  await page.getByRole("textbox", { name: "Set-up code" }).waitFor();
+  await api("POST", "/setup/claim", { ...admin, code, group });
+  return api;
 }

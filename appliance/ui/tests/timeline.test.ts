@@ -1,8 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { binMinutes, bins, clusters } from "../src/timeline/bins";
-import { justBefore, parseChosen, writeChosen } from "../src/timeline/instant";
+import { bars, barSeconds, clusters } from "../src/timeline/bins";
+import { eventText, worst } from "../src/timeline/events";
+import { justBefore, neighbour, parseChosen, writeChosen } from "../src/timeline/instant";
 import { answer, gaps, type Chain, type Range } from "../src/timeline/restorable";
-import { at, clampSpan, showing, SPAN_SECONDS_MAX, SPAN_SECONDS_MIN, ticks, x, zoom } from "../src/timeline/scale";
+import {
+  asked,
+  at,
+  clampSpan,
+  showing,
+  SPAN_SECONDS_MAX,
+  SPAN_SECONDS_MIN,
+  ticks,
+  x,
+  zoom,
+} from "../src/timeline/scale";
 
 const range = (from: number, to: number): Range => ({ from: { t: from, i: 1 }, to: { t: to, i: 5 } });
 const chain = (from: number, to: number, reason?: string): Chain => ({
@@ -97,17 +108,55 @@ describe("ticks", () => {
   });
 });
 
+describe("what is asked for", () => {
+  it("covers the view and changes only when it moves far", () => {
+    for (const from of [0, 1000, 1234.5]) {
+      const view = { from, to: from + 800 };
+      const range = asked(view);
+      expect(range.from).toBeLessThanOrEqual(view.from);
+      expect(range.to).toBeGreaterThanOrEqual(view.to);
+      expect(range.to - range.from).toBeLessThanOrEqual(800 * 1.5);
+    }
+    expect(asked({ from: 1010, to: 1810 })).toEqual(asked({ from: 1050, to: 1850 }));
+  });
+});
+
 describe("bars and marks", () => {
   const view = { from: 0, to: 3600 };
-  it("gather minutes until a bar can be seen, as a mean per minute", () => {
-    expect(binMinutes(view, 900)).toBe(1);
-    const minutes = [0, 60, 120, 180].map((minute) => ({ minute, inserts: 10, updates: 0, deletes: 0, ddl: 0 }));
-    const wide = bins(minutes, { from: 0, to: 86_400 }, 300);
-    expect(wide).toHaveLength(1);
-    expect(wide[0]!.perMinute).toBe(10);
+  const counted = (from: number, inserts: number) => ({ from, inserts, updates: 0, deletes: 0, ddl: 0 });
+  it("gather bins until a bar can be seen, as a mean per minute of all that has passed", () => {
+    expect(barSeconds(view, 900, 60)).toBe(60);
+    const bins = [0, 60, 120, 180].map((from) => counted(from, 10));
+    const [wide, ...more] = bars(bins, 60, { from: 0, to: 86_400 }, 300, 1e6);
+    expect(more).toEqual([]);
+    expect(wide).toEqual({ from: 0, to: 900, perMinute: 40 / 15 });
+    // Of the bar that is going on only what has passed counts.
+    expect(bars(bins, 60, { from: 0, to: 86_400 }, 300, 240)[0]!.perMinute).toBe(10);
+    expect(bars([counted(0, 5)], 60, view, 900, 5)[0]!.perMinute).toBe(5);
+  });
+  it("draw what matters most, and say how many", () => {
+    const event = (kind: "drop" | "index" | "election", count = 1) => ({ kind, count, command: "drop", ns: "a.b" });
+    expect(worst([event("index"), event("election"), event("drop")])).toBe("drop");
+    expect(eventText(event("drop"))).toBe("drop a.b");
+    expect(eventText(event("drop", 3))).toBe("3 drops, the first: drop a.b");
+    expect(eventText(event("election", 2))).toBe("2 elections");
   });
   it("gather marks that would lie on each other", () => {
     const found = clusters([10, 11, 12, 2000], (n) => n, view, 900, 9);
     expect(found.map((c) => c.items.length)).toEqual([3, 1]);
+  });
+});
+
+describe("entry by entry", () => {
+  const entry = (t: number, i: number) => ({ at: { t, i } });
+  const cut = { before: [entry(5, 1), entry(5, 2), entry(7, 1)], after: [entry(9, 3)] };
+  it("goes to the next one, and to the one before its own", () => {
+    expect(neighbour(cut, 1)).toEqual({ second: 9, i: 3 });
+    expect(neighbour(cut, -1)).toEqual({ second: 5, i: 2 });
+  });
+  it("stays where there is none", () => {
+    expect(neighbour({ before: [], after: [] }, 1)).toBeNull();
+    expect(neighbour({ before: [], after: [] }, -1)).toBeNull();
+    expect(neighbour({ before: [entry(5, 3)], after: [] }, -1)).toEqual({ second: 5, i: 2 });
   });
 });

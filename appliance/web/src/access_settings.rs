@@ -1,14 +1,15 @@
-//! Settings of the appliance about people: sign-up, second factor, passwords, sessions.
+//! Settings of the appliance about people: sign-up, second factor, who makes groups, passwords, sessions.
 
-use axum::{Json, extract::State};
-use holdfast_metadb::{AccessPolicy, SignUp, TotpPolicy};
+use axum::extract::State;
+use holdfast_metadb::{AccessPolicy, GroupCreation, SignUp, TotpPolicy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    caller::{Caller, fault},
+    caller::{Caller, fault, meta_fault},
     extract::JsonOf,
     problem::{ApiError, Problem},
+    revision::{IfMatch, Tagged},
     state::WebState,
 };
 
@@ -38,22 +39,36 @@ pub(crate) enum TotpName {
     All,
 }
 
+/// Who may make a group.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum GroupCreationName {
+    /// Global owners.
+    #[default]
+    Administrators,
+    /// Everyone with an account; whoever makes one owns it.
+    Everyone,
+}
+
 /// The policy.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct AccessSettings {
     /// Who may make an account.
-    sign_up: SignUpName,
+    pub(crate) sign_up: SignUpName,
     /// Who needs a second factor.
-    totp: TotpName,
+    pub(crate) totp: TotpName,
+    /// Who may make a group.
+    #[serde(default)]
+    pub(crate) group_creation: GroupCreationName,
     /// Shortest password, in characters: 8 to 128.
-    password_chars_min: u32,
+    pub(crate) password_chars_min: u32,
     /// A session ends when it is not used for so many minutes: 5 to 10,080. New sessions go by it.
-    session_idle_minutes: u32,
+    pub(crate) session_idle_minutes: u32,
     /// A session ends after so many hours: 1 to 720. New sessions go by it.
-    session_hours: u32,
+    pub(crate) session_hours: u32,
     /// How long a proof of identity counts for restores and deletes, in minutes: 1 to 1,440.
-    verified_minutes: u32,
+    pub(crate) verified_minutes: u32,
 }
 
 impl From<AccessPolicy> for AccessSettings {
@@ -69,6 +84,10 @@ impl From<AccessPolicy> for AccessSettings {
                 TotpPolicy::Optional => TotpName::Optional,
                 TotpPolicy::GlobalRoles => TotpName::GlobalRoles,
                 TotpPolicy::All => TotpName::All,
+            },
+            group_creation: match policy.group_creation {
+                GroupCreation::Administrators => GroupCreationName::Administrators,
+                GroupCreation::Everyone => GroupCreationName::Everyone,
             },
             password_chars_min: policy.password_chars_min,
             session_idle_minutes: policy.session_idle_minutes,
@@ -92,6 +111,10 @@ impl From<AccessSettings> for AccessPolicy {
                 TotpName::GlobalRoles => TotpPolicy::GlobalRoles,
                 TotpName::All => TotpPolicy::All,
             },
+            group_creation: match settings.group_creation {
+                GroupCreationName::Administrators => GroupCreation::Administrators,
+                GroupCreationName::Everyone => GroupCreation::Everyone,
+            },
             password_chars_min: settings.password_chars_min,
             session_idle_minutes: settings.session_idle_minutes,
             session_hours: settings.session_hours,
@@ -100,26 +123,28 @@ impl From<AccessSettings> for AccessPolicy {
     }
 }
 
-/// Sign-up, second factor, passwords, sessions.
+/// Sign-up, second factor, groups, passwords, sessions.
 #[utoipa::path(get, path = "/settings/access", tag = "settings",
     responses((status = 200, body = AccessSettings), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn show_access(State(state): State<WebState>) -> Result<Json<AccessSettings>, ApiError> {
-    Ok(Json(state.metadb().access_policy().await.map_err(fault)?.into()))
+pub(crate) async fn show_access(State(state): State<WebState>) -> Result<Tagged<AccessSettings>, ApiError> {
+    let (policy, revision) = state.metadb().access_policy_at().await.map_err(fault)?;
+    Ok(Tagged(revision, policy.into()))
 }
 
-/// Sets sign-up, second factor, passwords, sessions. Other instances follow within two seconds.
+/// Sets sign-up, second factor, groups, passwords, sessions. Other instances follow within two seconds.
 #[utoipa::path(put, path = "/settings/access", tag = "settings", request_body = AccessSettings,
     responses((status = 200, body = AccessSettings), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn set_access(
     State(state): State<WebState>,
     caller: Caller,
+    IfMatch(seen): IfMatch,
     JsonOf(settings): JsonOf<AccessSettings>,
-) -> Result<Json<AccessSettings>, ApiError> {
+) -> Result<Tagged<AccessSettings>, ApiError> {
     let old = state.metadb().access_policy().await.map_err(fault)?;
     let new = AccessPolicy::from(settings);
-    state.metadb().put_access_policy(&new).await.map_err(fault)?;
+    let revision = state.metadb().put_access_policy_seen(&new, &seen).await.map_err(meta_fault)?;
     state.note_policy(new);
     let doc = |policy: &AccessPolicy| bson::serialize_to_document(policy).ok();
     state.audit_change(&caller, None, "access policy changed", "settings/access", doc(&old), doc(&new)).await;
-    Ok(Json(new.into()))
+    Ok(Tagged(revision, new.into()))
 }

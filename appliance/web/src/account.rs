@@ -11,10 +11,10 @@ use crate::{
     email_changes,
     extract::{JsonOf, PathOf},
     instant::rfc3339_of,
-    limits,
     members::roles_doc,
-    passwords::{allowed, hash_password, verify_password},
+    passwords::{allowed, hash_password},
     problem::{ApiError, Problem},
+    sign_in,
     state::WebState,
 };
 
@@ -92,7 +92,7 @@ pub(crate) async fn change_account(
     if let Some(email) = &pending {
         User::new(email, &user.name, None, Vec::new()).check().map_err(meta_fault)?;
         // The address is where a new password is sent to: it is not changed by whoever finds an open browser.
-        prove(&state, &own, change.password.as_deref().unwrap_or_default()).await?;
+        sign_in::prove(&state, &own, change.password.as_deref().unwrap_or_default()).await?;
         email_changes::ask(&state, &own, email).await?;
     }
     if user.name != old.name {
@@ -104,16 +104,6 @@ pub(crate) async fn change_account(
     Ok(Json(AccountChanged { id: id.to_string(), email, name, email_pending: pending }))
 }
 
-async fn prove(state: &WebState, own: &Own, password: &str) -> Result<(), ApiError> {
-    let user = &own.person.user;
-    limits::prove(state, &own.session).await?;
-    if !verify_password(password, user.password.as_deref()).await {
-        let title = "The sign-in is not right";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "credentials", title, "the password is wrong"));
-    }
-    limits::proved(state, &own.session).await
-}
-
 /// Changes the password. Every other session ends.
 #[utoipa::path(post, path = "/account/password", tag = "account", request_body = ChangePassword, responses(
     (status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -123,7 +113,11 @@ pub(crate) async fn change_password(
     JsonOf(change): JsonOf<ChangePassword>,
 ) -> Result<StatusCode, ApiError> {
     let user = &own.person.user;
-    prove(&state, &own, &change.current).await?;
+    if user.origin != "local" {
+        let detail = "you sign in elsewhere, by your provider or directory: change your password there";
+        return Err(ApiError::refused("passwordElsewhere", detail));
+    }
+    sign_in::prove(&state, &own, &change.current).await?;
     let policy = state.access_policy().await?;
     allowed(&change.new, policy.password_chars_min, &[&user.email, &user.name])?;
     let phc = hash_password(&change.new).await.map_err(crate::hash_fault)?;

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 
 use crate::{
     caller::{InGroup, fault},
-    extract::PathOf,
+    extract::{PathOf, QueryOf},
     instant::rfc3339_of,
+    pages::{Order, Page, PageQuery},
     problem::{ApiError, Problem},
     state::WebState,
 };
@@ -63,10 +64,14 @@ pub(crate) async fn create_enroll_token(
     Ok((StatusCode::CREATED, Json(EnrollTokenView { enroll_token, command, expires: rfc3339_of(record.expires) })))
 }
 
-/// The group's agents.
-#[utoipa::path(get, path = "/groups/{group}/agents", tag = "agents", params(("group" = String, Path, description = "id or name")),
+/// The group's agents, by the name of their machine.
+#[utoipa::path(get, path = "/groups/{group}/agents", tag = "agents", params(("group" = String, Path, description = "id or name"), PageQuery),
     responses((status = 200, body = [AgentView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn list_agents(State(state): State<WebState>, of: InGroup) -> Result<Json<Vec<AgentView>>, ApiError> {
+pub(crate) async fn list_agents(
+    State(state): State<WebState>,
+    of: InGroup,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<AgentView>, ApiError> {
     let agents = state.metadb().agents(&of.group.id).await.map_err(fault)?;
     let view = |agent: holdfast_metadb::Agent| AgentView {
         id: agent.id.to_string(),
@@ -75,7 +80,8 @@ pub(crate) async fn list_agents(State(state): State<WebState>, of: InGroup) -> R
         last_seen: rfc3339_of(agent.last_seen),
         revoked: agent.revoked.is_some(),
     };
-    Ok(Json(agents.into_iter().map(view).collect()))
+    let page = query.cut(agents, Order::Up, |agent| format!("{}/{}", agent.hostname, agent.id))?;
+    Ok(page.map(view))
 }
 
 /// Revokes an agent's keys at once. Its jobs go to another agent of the group.

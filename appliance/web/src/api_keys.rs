@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 
 use crate::{
     caller::{Caller, InGroup, Own, fault, find_group, forbidden},
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::rfc3339_of,
+    pages::{Order, Page, PageQuery},
     problem::{ApiError, Problem},
     roles::RoleName,
     state::WebState,
@@ -92,6 +93,13 @@ pub(crate) struct KeyView {
     /// Who made it is no longer there: not in the group, without a global role for a key of the appliance, or the account is shut. The key
     /// goes on working, and whoever wrote it down can use it: revoke it when it is not needed.
     maker_left: bool,
+}
+
+impl KeyView {
+    /// Its place in lists: by age.
+    fn place(&self) -> String {
+        format!("{}/{}", self.created, self.id)
+    }
 }
 
 fn view(facts: ApiKey, key: Option<String>, maker: Option<&Maker>) -> KeyView {
@@ -271,13 +279,15 @@ pub(crate) async fn revoke_own_key(
 }
 
 /// The group's keys.
-#[utoipa::path(get, path = "/groups/{group}/apiKeys", tag = "apiKeys", params(("group" = String, Path, description = "id or name")),
+#[utoipa::path(get, path = "/groups/{group}/apiKeys", tag = "apiKeys", params(("group" = String, Path, description = "id or name"), PageQuery),
     responses((status = 200, body = [KeyView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_group_keys(
     State(state): State<WebState>,
     of: InGroup,
-) -> Result<Json<Vec<KeyView>>, ApiError> {
-    views(&state, Some(&of.group.id)).await.map(Json)
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<KeyView>, ApiError> {
+    let all = views(&state, Some(&of.group.id)).await?;
+    query.cut(all, Order::Up, KeyView::place)
 }
 
 /// Revokes a key of the group at once.
@@ -294,10 +304,13 @@ pub(crate) async fn revoke_group_key(
 }
 
 /// The keys that see every group. Not those of persons.
-#[utoipa::path(get, path = "/apiKeys", tag = "apiKeys",
+#[utoipa::path(get, path = "/apiKeys", tag = "apiKeys", params(PageQuery),
     responses((status = 200, body = [KeyView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn list_global_keys(State(state): State<WebState>) -> Result<Json<Vec<KeyView>>, ApiError> {
-    views(&state, None).await.map(Json)
+pub(crate) async fn list_global_keys(
+    State(state): State<WebState>,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<KeyView>, ApiError> {
+    query.cut(views(&state, None).await?, Order::Up, KeyView::place)
 }
 
 /// Revokes a key that sees every group, at once.

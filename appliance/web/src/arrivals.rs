@@ -1,8 +1,10 @@
 //! People who proved elsewhere who they are, by a provider or a directory: which account is theirs, and which roles they bring.
 //!
 //! Invariants: a person is known by the subject there, never by the address alone; an account that is here already is taken over only when the
-//! address is verified there and the settings allow it; a shut account stays shut. Groups that a mapping names are kept by the other side,
-//! at every sign-in; the last owner of a group stays one.
+//! address is verified there, the settings allow it, and the account has no role over the appliance: whoever keeps its keys must get in when the
+//! other side is away, and nobody there makes themselves one of them. Of an address that is not verified nothing is said, not even whether it
+//! has an account here. A shut account stays shut. Groups that a mapping names are kept by the other side, at every sign-in; the last owner of
+//! a group stays one.
 
 use std::net::IpAddr;
 
@@ -56,10 +58,34 @@ impl Arrival {
     }
 }
 
-/// A distinguished name for comparing: lower case, nothing around commas and signs of equality.
+/// A distinguished name for comparing: lower case, nothing around commas and signs of equality. What is escaped by `\` is part of a value.
 pub(crate) fn normal_dn(dn: &str) -> String {
-    let parts = dn.split(',').map(|part| part.split('=').map(str::trim).collect::<Vec<_>>().join("="));
-    parts.collect::<Vec<_>>().join(",").to_lowercase()
+    let mut normal = String::with_capacity(dn.len());
+    let mut chars = dn.chars().peekable();
+    // Where the last character stands that spaces behind it may be dropped after: a space that is escaped stays.
+    let mut kept = 0;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                normal.push(c);
+                normal.extend(chars.next());
+                kept = normal.len();
+            }
+            ',' | '=' => {
+                normal.truncate(kept);
+                normal.push(c);
+                kept = normal.len();
+                while chars.next_if(|next| *next == ' ').is_some() {}
+            }
+            ' ' => normal.push(c),
+            c => {
+                normal.push(c);
+                kept = normal.len();
+            }
+        }
+    }
+    normal.truncate(kept);
+    normal.trim_start().to_lowercase()
 }
 
 /// True when people of this address get an account at their first sign-in.
@@ -100,22 +126,23 @@ async fn first_time(state: &WebState, rules: &Arrivals, arrival: &Arrival) -> Re
         return Err(ApiError::refused("emailMissing", detail));
     }
     let email = normal_email(&arrival.email);
-    if let Some(user) = state.metadb().user_by_email(&email).await.map_err(fault)? {
-        return link(state, rules, arrival, user).await;
-    }
-    let policy = state.access_policy().await?;
-    if !may_join(rules, policy.sign_up, &email) {
-        let detail = format!(
-            "you are signed in there, and {email} has no account here: ask an administrator of this appliance for one, or to \
-             let people of your domain in"
-        );
-        return Err(ApiError::refused("signUpClosed", detail));
-    }
     if !arrival.email_verified {
         let detail = format!(
             "your e-mail address {email} is not verified where you signed in: verify it there, then sign in again"
         );
         return Err(ApiError::refused("emailNotVerified", detail));
+    }
+    if let Some(user) = state.metadb().user_by_email(&email).await.map_err(fault)? {
+        return link(state, rules, arrival, user).await;
+    }
+    let policy = state.access_policy().await?;
+    let invited = policy.sign_up == SignUp::Invitation && state.metadb().is_invited(&email).await.map_err(fault)?;
+    if !invited && !may_join(rules, policy.sign_up, &email) {
+        let detail = format!(
+            "you are signed in there, and {email} has no account here: ask an administrator of this appliance for one, or to \
+             let people of your domain in"
+        );
+        return Err(ApiError::refused("signUpClosed", detail));
     }
     let name: String = arrival.name.chars().filter(|c| !c.is_control()).take(100).collect();
     let name = if name.trim().is_empty() { email.chars().take(100).collect() } else { name };
@@ -138,24 +165,33 @@ async fn first_time(state: &WebState, rules: &Arrivals, arrival: &Arrival) -> Re
 fn taken(email: &str) -> ApiError {
     let detail = format!(
         "{email} has an account here that signs in another way: sign in that way, or ask an administrator to let verified \
-         addresses take over their accounts"
+         addresses take over their accounts (those of people with a role over the appliance are never taken over)"
     );
     ApiError::conflict("accountExists", detail)
 }
 
 /// Lets the person have the account of their address, where that is allowed.
 async fn link(state: &WebState, rules: &Arrivals, arrival: &Arrival, user: User) -> Result<User, ApiError> {
-    let allowed = rules.link_by_email && arrival.email_verified && user.origin == "local" && user.subject.is_none();
+    let allowed = rules.link_by_email
+        && arrival.email_verified
+        && user.origin == "local"
+        && user.subject.is_none()
+        && user.global_roles.is_empty();
     if !allowed || user.disabled.is_some() {
         return Err(taken(&user.email));
     }
     if !state.metadb().link_user(&user.id, arrival.origin, &arrival.subject).await.map_err(meta_fault)? {
         return Err(taken(&user.email));
     }
-    // Whoever had the password, or a link for a new one, is out.
-    state.metadb().void_one_time(OneTimeKind::PasswordReset, &user.id).await.map_err(fault)?;
+    // Whoever had the password, or a link for a new one, or made keys with it, is out.
+    for kind in [OneTimeKind::PasswordReset, OneTimeKind::EmailChange] {
+        state.metadb().void_one_time(kind, &user.id).await.map_err(fault)?;
+    }
     state.metadb().end_sessions(&user.id, None).await.map_err(fault)?;
-    state.note(arrival.entry(&user, "account linked")).await;
+    let revoked = state.metadb().revoke_api_keys_of(&user.id).await.map_err(fault)?;
+    let entry = arrival.entry(&user, "account linked");
+    let detail = format!("{}; own API keys revoked: {revoked}", entry.detail);
+    state.note(AuditEntry { detail, ..entry }).await;
     let linked = state.metadb().user(&user.id).await.map_err(fault)?;
     linked.ok_or_else(|| ApiError::not_found("the account was just removed"))
 }
@@ -231,5 +267,10 @@ mod tests {
     fn distinguished_names_are_compared_as_names() {
         assert_eq!(normal_dn("CN=Ops, OU=Groups,DC=example"), normal_dn("cn=ops,ou = groups,dc=Example"));
         assert_ne!(normal_dn("cn=ops,dc=example"), normal_dn("cn=ops,ou=x,dc=example"));
+        // What is escaped is part of a value: these are two people.
+        assert_eq!(normal_dn(r"cn=Gauß\, Carl , dc=example"), r"cn=gauß\, carl,dc=example");
+        assert_ne!(normal_dn(r"cn=a\, b,dc=x"), normal_dn(r"cn=a\,b,dc=x"));
+        assert_ne!(normal_dn(r"cn=a\ ,dc=x"), normal_dn("cn=a,dc=x"));
+        assert_ne!(normal_dn(r"cn=a\=b"), normal_dn("cn=a=b"));
     }
 }

@@ -14,12 +14,14 @@ use utoipa::ToSchema;
 use crate::{
     caller::{InGroup, OfBackup, fault},
     deployments::found_deployment,
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::{Instant, InstantAt, rfc3339_of},
     overview::SIDE_BY_SIDE,
+    pages::{Order, Page, PageQuery},
     points::Points,
     problem::{ApiError, Problem},
     restores::word,
+    revision::Tagged,
     settings::SettingsView,
     state::WebState,
 };
@@ -130,6 +132,8 @@ pub(crate) struct BackupView {
     agent_report: Option<AgentReportView>,
     /// Settings.
     settings: SettingsView,
+    /// Counts the changes of the settings: their tag, for `If-Match`.
+    settings_revision: i64,
 }
 
 /// How a snapshot found out what changed since the one before.
@@ -200,26 +204,30 @@ pub(crate) struct MoveBackup {
     daemon: String,
 }
 
-/// The group's backups.
-#[utoipa::path(get, path = "/groups/{group}/backups", tag = "backups", params(("group" = String, Path, description = "id or name")),
+/// The group's backups, by the name of the replica set.
+#[utoipa::path(get, path = "/groups/{group}/backups", tag = "backups",
+    params(("group" = String, Path, description = "id or name"), PageQuery),
     responses((status = 200, body = [BackupView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_backups(
     State(state): State<WebState>,
     of: InGroup,
-) -> Result<Json<Vec<BackupView>>, ApiError> {
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<BackupView>, ApiError> {
     let filter = BackupJobFilter { group: Some(of.group.id.clone()), ..BackupJobFilter::default() };
     let jobs = state.metadb().backup_jobs(&filter).await.map_err(fault)?;
+    let (jobs, page) = query.cut(jobs, Order::Up, |job| job.rs.clone())?.take();
     let views = jobs.into_iter().map(|job| view(&state, &of.group.name, job));
     let views = futures::stream::iter(views).buffered(SIDE_BY_SIDE).try_collect().await?;
-    Ok(Json(views))
+    Ok(page.of(views))
 }
 
 /// A backup.
 #[utoipa::path(get, path = "/groups/{group}/backups/{rs}", tag = "backups",
     params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set")),
     responses((status = 200, body = BackupView), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn show_backup(State(state): State<WebState>, of: OfBackup) -> Result<Json<BackupView>, ApiError> {
-    view(&state, &of.group.name, of.job).await.map(Json)
+pub(crate) async fn show_backup(State(state): State<WebState>, of: OfBackup) -> Result<Tagged<BackupView>, ApiError> {
+    let revision = of.job.settings_rev;
+    Ok(Tagged(revision, view(&state, &of.group.name, of.job).await?))
 }
 
 /// Starts a backup, or starts a stopped one again. Does nothing to one that runs.
@@ -411,7 +419,7 @@ async fn view(state: &WebState, group: &str, job: BackupJob) -> Result<BackupVie
     let points = Points::read(state, &job).await?;
     let tail = state.ledger().tail(&job.id).await.map_err(fault)?;
     let daemon = daemon_name(state, job.daemon.as_ref()).await?;
-    let settings = SettingsView::from(&job);
+    let (settings, settings_revision) = (SettingsView::from(&job), job.settings_rev);
     Ok(BackupView {
         id: job.id.to_string(),
         rs: job.rs,
@@ -443,6 +451,7 @@ async fn view(state: &WebState, group: &str, job: BackupJob) -> Result<BackupVie
             at: rfc3339_of(kept.at),
         }),
         settings,
+        settings_revision,
     })
 }
 

@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use holdfast_domain::{Action, Classify, GroupId, Resource, RestoreJobId, Role, UserId, may};
-use holdfast_metadb::{ApiKey, BackupJob, Group, Member, MetaError, Session, TotpPolicy, User};
+use holdfast_metadb::{ApiKey, BackupJob, Group, GroupCreation, Member, MetaError, Session, TotpPolicy, User};
 
 use crate::{
     cookie, idempotency,
@@ -35,6 +35,7 @@ pub(crate) fn meta_fault(error: MetaError) -> ApiError {
         MetaError::LastOwner => ApiError::conflict("lastOwner", error.to_string()),
         MetaError::Exists { .. } => ApiError::conflict("exists", error.to_string()),
         MetaError::NotFound { .. } => ApiError::not_found(error.to_string()),
+        MetaError::Changed => ApiError::changed(),
         _ => fault(error),
     }
 }
@@ -257,7 +258,7 @@ pub(crate) async fn admit(State(state): State<WebState>, request: Request, next:
     parts.extensions.insert(Peer(address));
     let keyed = parts.headers.contains_key(header::AUTHORIZATION);
     if !keyed && is_unsafe(&parts.method) {
-        let from = origin(&parts.headers, state.web_url());
+        let from = origin(&parts.headers, &[state.web_url(), &state.public_url()]);
         let rides = cookie::read(&parts.headers, state.secure()).is_some();
         if from == Origin::Elsewhere || (from == Origin::Silent && rides) {
             let detail = "this request comes from another site, or does not say where it comes from: use the app itself, or an API key";
@@ -296,6 +297,11 @@ async fn permit(state: &WebState, row: &Row, caller: Option<Caller>, parts: &mut
             }
         }
         Need::Global(action, resource) => require(&caller, action, resource, None)?,
+        Need::NewGroup => {
+            if !may_make_groups(state, &caller).await? {
+                require(&caller, Action::Create, Resource::Groups, None)?;
+            }
+        }
         Need::Group(action, resource) => {
             let text = param(parts, state, "group").await?;
             let group = visible_group(state, &caller, &text).await?;
@@ -320,17 +326,34 @@ async fn permit(state: &WebState, row: &Row, caller: Option<Caller>, parts: &mut
     }
     let Some((person, session)) = caller.person().filter(|_| row.again) else { return Ok(()) };
     let policy = state.access_policy().await?;
-    let age_millis = bson::DateTime::now().timestamp_millis() - session.verified.timestamp_millis();
-    if age_millis > i64::from(policy.verified_minutes) * 60_000 {
-        let what = if person.user.has_totp() { "a code of your second factor" } else { "your password" };
-        let detail = if person.user.origin == "oidc" && !person.user.has_totp() {
-            "this asks again who you are: sign in again by your provider".to_owned()
-        } else {
-            format!("this needs {what} once more: send it to /sessions/current/verify")
-        };
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "reauthenticationRequired", "Prove who you are", detail));
+    if !is_recent(session.verified, policy.verified_minutes) {
+        return Err(prove_again(&person.user));
     }
     Ok(())
+}
+
+/// True for what was at most so many minutes ago.
+pub(crate) fn is_recent(at: bson::DateTime, minutes: u32) -> bool {
+    let age_millis = bson::DateTime::now().timestamp_millis().saturating_sub(at.timestamp_millis());
+    age_millis <= i64::from(minutes) * 60_000
+}
+
+/// What is said to someone whose proof of identity is too old.
+pub(crate) fn prove_again(user: &User) -> ApiError {
+    let detail = if user.origin == "oidc" && !user.has_totp() {
+        "this asks again who you are: sign in again by your provider"
+    } else if user.has_totp() {
+        "this needs a code of your second factor once more: send it to /sessions/current/verify"
+    } else {
+        "this needs your password once more: send it to /sessions/current/verify"
+    };
+    ApiError::new(StatusCode::FORBIDDEN, "reauthenticationRequired", "Prove who you are", detail)
+}
+
+/// Whether the access policy lets this person make groups, whatever their roles.
+pub(crate) async fn may_make_groups(state: &WebState, caller: &Caller) -> Result<bool, ApiError> {
+    let everyone = state.access_policy().await?.group_creation == GroupCreation::Everyone;
+    Ok(everyone && caller.person().is_some() || caller.may(Action::Create, Resource::Groups, None))
 }
 
 /// Refuses a person without the second factor that the policy asks of them, by session and by their own key.
@@ -384,7 +407,7 @@ async fn param(parts: &mut Parts, state: &WebState, name: &str) -> Result<String
     value.ok_or_else(|| ApiError::not_found(format!("the path names no {name}")))
 }
 
-/// True while the same credentials may still do this in the group: for answers that go on long after they were admitted. A database that is
+/// True while the same credentials may still do this in the group, or over the appliance: for answers that go on long after they were admitted. A database that is
 /// away for a moment takes nobody's rights.
 pub(crate) async fn still_may(
     state: &WebState,
@@ -392,12 +415,12 @@ pub(crate) async fn still_may(
     caller: &Caller,
     action: Action,
     resource: Resource,
-    group: &GroupId,
+    group: Option<&GroupId>,
 ) -> bool {
     match identify(state, headers, caller.address()).await {
         Ok(Some(now)) => {
             let factor = enrolled(state, &now).await;
-            now.may(action, resource, Some(group)) && factor.err().is_none_or(|error| error.status().is_server_error())
+            now.may(action, resource, group) && factor.err().is_none_or(|error| error.status().is_server_error())
         }
         Ok(None) => false,
         Err(error) => error.status().is_server_error(),

@@ -1,16 +1,17 @@
-//! Deliveries of restores to SFTP targets: asked for with the restore, watched in it, called off here.
+//! Deliveries of restores to SFTP targets: asked for with the restore or later, watched in it, called off here.
 
-use axum::{extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode};
 use holdfast_domain::{DeliveryState, RestoreJobId, RestoreState};
 use holdfast_metadb::{Delivery, RestoreJob, SftpTarget};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     caller::{Caller, fault},
-    extract::PathOf,
+    extract::{JsonOf, PathOf},
     problem::{ApiError, Problem},
-    restores::word,
+    restores::{visible, word},
+    sftp_targets,
     state::WebState,
 };
 
@@ -37,6 +38,15 @@ pub(crate) struct DeliveryView {
     attempts: i64,
     /// Why it failed, or why it is tried again.
     error: Option<String>,
+}
+
+/// Where to push a restore.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskDelivery {
+    /// Name of an SFTP target of its group.
+    #[serde(default)]
+    sftp: String,
 }
 
 /// A delivery to begin with: of the file of this name and ending.
@@ -76,6 +86,31 @@ pub(crate) fn view(job: &RestoreJob) -> Option<DeliveryView> {
     })
 }
 
+/// Pushes a restore that is ready to an SFTP target: for the first time, to one more, or again where a push failed. What an earlier push to the
+/// same target brought over is gone on with.
+#[utoipa::path(post, path = "/restores/{restore}/delivery", tag = "sftp", request_body = AskDelivery,
+    params(("restore" = String, Path, description = "id")),
+    responses((status = 202, body = DeliveryView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn ask_delivery(
+    State(state): State<WebState>,
+    caller: Caller,
+    PathOf(id): PathOf<RestoreJobId>,
+    JsonOf(ask): JsonOf<AskDelivery>,
+) -> Result<(StatusCode, Json<DeliveryView>), ApiError> {
+    let job = visible(&state, &caller, &id).await?;
+    let target = sftp_targets::find(&state, &job.group, &ask.sftp).await?;
+    let delivery = new_delivery(&target, &id, &job.name, &job.format.to_string());
+    if !state.metadb().ask_delivery(&id, &delivery).await.map_err(fault)? {
+        let detail =
+            "this restore cannot be pushed now: it is not ready, its time is over, or it is being pushed already";
+        return Err(ApiError::conflict("notDeliverable", detail));
+    }
+    state.audit(&caller, Some(&job.group), "delivery asked for", &format!("{id} to {}", target.name)).await;
+    let asked = view(&RestoreJob { delivery: Some(delivery), ..job });
+    let asked = asked.ok_or_else(|| ApiError::not_found("the restore was just removed"))?;
+    Ok((StatusCode::ACCEPTED, Json(asked)))
+}
+
 /// Calls the delivery of a restore off. What was sent by then stays at the server as a `.part` file; the link goes on working.
 #[utoipa::path(delete, path = "/restores/{restore}/delivery", tag = "sftp", params(("restore" = String, Path, description = "id")),
     responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -84,8 +119,7 @@ pub(crate) async fn cancel_delivery(
     caller: Caller,
     PathOf(id): PathOf<RestoreJobId>,
 ) -> Result<StatusCode, ApiError> {
-    let job = state.metadb().restore_job(&id).await.map_err(fault)?.filter(|job| caller.sees(&job.group));
-    let job = job.ok_or_else(|| ApiError::not_found(format!("there is no restore {id}")))?;
+    let job = visible(&state, &caller, &id).await?;
     if !state.metadb().cancel_delivery(&id).await.map_err(fault)? {
         let detail = "this restore has no delivery that could still be called off: it has ended, or there was none";
         return Err(ApiError::conflict("deliveryEnded", detail));

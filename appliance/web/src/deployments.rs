@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 
 use crate::{
     caller::{InGroup, fault, meta_fault},
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::rfc3339_of,
+    pages::{Order, Page, PageQuery, stamp},
     problem::{ApiError, Problem},
     restores::word,
     state::WebState,
@@ -156,15 +157,17 @@ fn hosts_of(uri: &str) -> Result<Vec<String>, ApiError> {
     if hosts.is_empty() { Err(bad("it names no host")) } else { Ok(hosts) }
 }
 
-/// The group's deployments.
-#[utoipa::path(get, path = "/groups/{group}/deployments", tag = "deployments", params(("group" = String, Path, description = "id or name")),
+/// The group's deployments, oldest first.
+#[utoipa::path(get, path = "/groups/{group}/deployments", tag = "deployments", params(("group" = String, Path, description = "id or name"), PageQuery),
     responses((status = 200, body = [DeploymentView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_deployments(
     State(state): State<WebState>,
     of: InGroup,
-) -> Result<Json<Vec<DeploymentView>>, ApiError> {
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<DeploymentView>, ApiError> {
     let all = state.metadb().deployments(&of.group.id).await.map_err(fault)?;
-    Ok(Json(all.into_iter().map(view).collect()))
+    let page = query.cut(all, Order::Up, |deployment| format!("{}{}", stamp(deployment.created), deployment.id))?;
+    Ok(page.map(view))
 }
 
 /// One deployment.

@@ -49,7 +49,7 @@ pub(crate) async fn ask(state: &WebState, own: &Own, email: &str) -> Result<(), 
         } else {
             let facts = doc! { "user": user.id.clone(), "from": &user.email, "to": &new };
             let secret = metadb.create_one_time(OneTimeKind::EmailChange, facts, LIFETIME).await.map_err(fault)?;
-            let link = format!("{}/confirm-email#token={secret}", state.web_url().trim_end_matches('/'));
+            let link = format!("{}/confirm-email#token={secret}", state.public_url());
             Message::confirm_email(&new, &user.email, &link)
         };
         mail::post(state, message).await?;

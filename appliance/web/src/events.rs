@@ -1,7 +1,8 @@
-//! Server-sent events: what changed in a group, so that pages read it anew.
+//! Server-sent events: what changed in a group, or anywhere in the appliance, so that pages read it anew.
 //!
 //! One reader of the app database's change stream serves all listeners of an instance and runs only while there are any. An event names what
-//! changed, never what it holds. The same thing is told at most twice a second. A listener that falls behind, and every listener after the
+//! changed, never what it holds. The same thing is told at most twice a second. Of what was removed every
+//! listener hears the kind and nothing else: nothing is left that says whose it was. A listener that falls behind, and every listener after the
 //! database was away, is told `reload`. A stream ends when its session or key no longer may, when the process ends, and after an hour.
 
 use std::{
@@ -21,7 +22,7 @@ use axum::{
 };
 use futures::stream;
 use holdfast_domain::{Action, GroupId, Resource};
-use holdfast_metadb::{Change, ChangeKind, MetaDb};
+use holdfast_metadb::{Change, ChangeKind, ChangeScope, MetaDb};
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
@@ -163,12 +164,15 @@ async fn pass_on(mut changes: holdfast_metadb::Changes, sender: &broadcast::Send
 /// One event; its name is the `event` field of the stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChangeView {
-    /// `backup`, `restore`, `agent`, `deployment`, `people`, or `reload`: read everything anew.
+    /// `backup`, `restore`, `agent`, `deployment`, `people`, `key`, `audit`; of the appliance also `group`, `user`, `daemon`, `setting`,
+    /// `blockstore`, `offsite`; or `reload`: read everything anew.
     kind: &'static str,
-    /// Id of what changed; empty for `reload`.
+    /// Id of what changed; empty for `reload` and for what is gone.
     id: String,
     /// Name of the replica set, where there is one.
     rs: Option<String>,
+    /// Id of the group in which it changed; null: of the appliance, or it is gone.
+    group: Option<String>,
 }
 
 fn event(view: &ChangeView) -> Event {
@@ -177,7 +181,7 @@ fn event(view: &ChangeView) -> Event {
 }
 
 fn reload() -> Event {
-    event(&ChangeView { kind: "reload", id: String::new(), rs: None })
+    event(&ChangeView { kind: "reload", group: None, id: String::new(), rs: None })
 }
 
 fn view(change: &Change) -> ChangeView {
@@ -187,14 +191,36 @@ fn view(change: &Change) -> ChangeView {
         ChangeKind::Agent => "agent",
         ChangeKind::Deployment => "deployment",
         ChangeKind::Member => "people",
+        ChangeKind::Key => "key",
+        ChangeKind::Audit => "audit",
+        ChangeKind::Group => "group",
+        ChangeKind::User => "user",
+        ChangeKind::Daemon => "daemon",
+        ChangeKind::Setting => "setting",
+        ChangeKind::Blockstore => "blockstore",
+        ChangeKind::Offsite => "offsite",
     };
-    ChangeView { kind, id: change.id.clone(), rs: change.rs.clone() }
+    let group = match &change.scope {
+        ChangeScope::Group(group) => Some(group.to_string()),
+        ChangeScope::Appliance | ChangeScope::Gone => None,
+    };
+    ChangeView { kind, group, id: change.id.clone(), rs: change.rs.clone() }
+}
+
+/// Whether who listens to a group, or to the whole appliance (None), is told of a change.
+fn concerns(change: &Change, listens_to: Option<&GroupId>) -> bool {
+    match (&change.scope, listens_to) {
+        (ChangeScope::Gone, _) | (_, None) => true,
+        (ChangeScope::Group(group), Some(own)) => group == own,
+        (ChangeScope::Appliance, Some(_)) => false,
+    }
 }
 
 /// One listener.
 struct Listener {
     state: WebState,
-    group: GroupId,
+    /// None: to the whole appliance.
+    group: Option<GroupId>,
     headers: HeaderMap,
     caller: Caller,
     receiver: broadcast::Receiver<Told>,
@@ -215,13 +241,16 @@ impl Listener {
             tokio::select! {
                 () = shutdown.cancelled() => return None,
                 told = self.receiver.recv() => match told {
-                    Ok(Told::Changed(change)) if change.group == self.group => return Some(event(&view(&change))),
+                    Ok(Told::Changed(change)) if concerns(&change, self.group.as_ref()) => {
+                        return Some(event(&view(&change)));
+                    }
                     Ok(Told::Changed(_)) => {}
                     Ok(Told::Reload) | Err(RecvError::Lagged(_)) => return Some(reload()),
                     Err(RecvError::Closed) => return None,
                 },
                 _ = self.check.tick() => {
-                    let may = still_may(&self.state, &self.headers, &self.caller, Action::Read, Resource::Events, &self.group);
+                    let (state, group) = (&self.state, self.group.as_ref());
+                    let may = still_may(state, &self.headers, &self.caller, Action::Read, Resource::Events, group);
                     if self.begun.elapsed() > STREAM_MAX || !may.await {
                         return None;
                     }
@@ -240,7 +269,29 @@ pub(crate) async fn events(
     of: InGroup,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let place = state.hub().place(&of.caller).ok_or_else(|| {
+    stream_to(state, of.caller, Some(of.group.id), headers)
+}
+
+/// What changes in the appliance and in all its groups, as server-sent events named `change`, each a `ChangeView`. The first is `reload`.
+/// Comments keep it alive.
+#[utoipa::path(get, path = "/events", tag = "events",
+    responses((status = 200, body = ChangeView, content_type = "text/event-stream"),
+        (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn appliance_events(
+    State(state): State<WebState>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    stream_to(state, caller, None, headers)
+}
+
+fn stream_to(
+    state: WebState,
+    caller: Caller,
+    group: Option<GroupId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let place = state.hub().place(&caller).ok_or_else(|| {
         let detail = format!("{STREAMS_PER_CALLER_MAX} streams of yours are open on this server already: close one");
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "tooManyStreams", "Too many listeners", detail).retry_after(30)
     })?;
@@ -250,17 +301,8 @@ pub(crate) async fn events(
     })?;
     let mut check = tokio::time::interval(CHECK_EVERY);
     check.reset();
-    let listener = Listener {
-        state,
-        group: of.group.id,
-        headers,
-        caller: of.caller,
-        receiver,
-        check,
-        begun: Instant::now(),
-        first: true,
-        _place: place,
-    };
+    let listener =
+        Listener { state, group, headers, caller, receiver, check, begun: Instant::now(), first: true, _place: place };
     let events = stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
@@ -270,4 +312,22 @@ pub(crate) async fn events(
     // Proxies that buffer would hold events back.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told() {
+        let (own, other) = (GroupId::random(), GroupId::random());
+        let of = |scope| Change { scope, kind: ChangeKind::Backup, id: "x".into(), rs: None };
+        assert!(concerns(&of(ChangeScope::Group(own.clone())), Some(&own)));
+        assert!(!concerns(&of(ChangeScope::Group(other)), Some(&own)));
+        assert!(!concerns(&of(ChangeScope::Appliance), Some(&own)));
+        assert!(concerns(&of(ChangeScope::Gone), Some(&own)));
+        for scope in [ChangeScope::Group(own), ChangeScope::Appliance, ChangeScope::Gone] {
+            assert!(concerns(&of(scope), None));
+        }
+    }
 }

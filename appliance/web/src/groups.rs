@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 
 use crate::{
     caller::{Caller, fault, meta_fault},
-    extract::JsonOf,
+    extract::{JsonOf, QueryOf},
     instant::rfc3339_of,
+    pages::{Order, Page, PageQuery},
     problem::{ApiError, Problem},
     state::WebState,
 };
@@ -97,13 +98,15 @@ pub(crate) async fn create_group(
     Ok((StatusCode::CREATED, Json(group.into())))
 }
 
-/// The groups that the key sees.
-#[utoipa::path(get, path = "/groups", tag = "groups", responses(
+/// The groups that the caller sees, by name.
+#[utoipa::path(get, path = "/groups", tag = "groups", params(PageQuery), responses(
     (status = 200, body = [GroupView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_groups(
     State(state): State<WebState>,
     caller: Caller,
-) -> Result<Json<Vec<GroupView>>, ApiError> {
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<GroupView>, ApiError> {
     let all = state.metadb().groups().await.map_err(fault)?;
-    Ok(Json(all.into_iter().filter(|group| caller.sees(&group.id)).map(Into::into).collect()))
+    let seen = all.into_iter().filter(|group| caller.sees(&group.id)).collect();
+    Ok(query.cut(seen, Order::Up, |group: &holdfast_metadb::Group| group.name.clone())?.map(Into::into))
 }

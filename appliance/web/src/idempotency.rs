@@ -49,6 +49,9 @@ const UNDER_WAY_SECONDS: u64 = 1;
 struct Answer {
     status: u16,
     kind: Option<String>,
+    /// Its revision, where it has one.
+    #[serde(default)]
+    tag: Option<String>,
     #[serde(with = "serde_bytes_of_hex")]
     body: Vec<u8>,
 }
@@ -155,8 +158,9 @@ async fn carry_out(state: WebState, who: String, held: HeldKey, request: Request
             return ApiError::from_class(ErrorClass::Bug, &error).into_response();
         }
     };
-    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
-    let answer = Answer { status: parts.status.as_u16(), kind, body: body.to_vec() };
+    let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (kind, tag) = (text(header::CONTENT_TYPE), text(header::ETAG));
+    let answer = Answer { status: parts.status.as_u16(), kind, tag, body: body.to_vec() };
     if let Err(error) = keep(&state, &who, &held, &answer).await {
         // What was asked for is done: its answer is given, and only the same again cannot be told so.
         tracing::warn!(error = ?error, "an answer is not kept");
@@ -176,8 +180,10 @@ fn replay(state: &WebState, who: &str, sealed: &[u8]) -> Result<Response, ApiErr
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let mut response = (status, answer.body).into_response();
     response.headers_mut().remove(header::CONTENT_TYPE);
-    if let Some(kind) = answer.kind.and_then(|kind| HeaderValue::from_str(&kind).ok()) {
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    for (name, value) in [(header::CONTENT_TYPE, answer.kind), (header::ETAG, answer.tag)] {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            response.headers_mut().insert(name, value);
+        }
     }
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     Ok(response)
@@ -198,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_answer_comes_back_to_the_byte() {
-        let answer = Answer { status: 201, kind: Some("application/json".into()), body: vec![0, 255, b'{'] };
+        let answer = Answer { status: 201, kind: Some("application/json".into()), tag: None, body: vec![0, 255, b'{'] };
         let back: Answer = serde_json::from_slice(&serde_json::to_vec(&answer).unwrap()).unwrap();
         assert_eq!((back.status, back.kind, back.body), (answer.status, answer.kind, answer.body));
     }

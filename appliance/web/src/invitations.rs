@@ -19,11 +19,12 @@ use utoipa::ToSchema;
 
 use crate::{
     caller::{InGroup, MaybeCaller, Peer, fault, meta_fault},
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::rfc3339_of,
     limits,
     mail::{self, Message},
     members::{check_grant, roles_doc},
+    pages::{Order, Page, PageQuery, stamp},
     passwords::{allowed, hash_password},
     problem::{ApiError, Problem},
     roles::{RoleName, names, some_roles},
@@ -130,7 +131,7 @@ pub(crate) async fn create_invitation(
     let inviting =
         Inviting { email: &new.email, roles: &roles, invited_by: of.caller.name(), inviter: of.caller.behind() };
     let (invitation, secret) = state.metadb().create_invitation(&of.group.id, inviting).await.map_err(fault)?;
-    let link = format!("{}/invitation#token={secret}", state.web_url().trim_end_matches('/'));
+    let link = format!("{}/invitation#token={secret}", state.public_url());
     let message = Message::invitation(&invitation.email, &of.group.name, of.caller.name(), &link);
     let mailed = match mail::deliver(&state, message).await {
         Ok(mailed) => mailed,
@@ -145,15 +146,17 @@ pub(crate) async fn create_invitation(
     Ok((StatusCode::CREATED, Json(view(invitation, Some(link).filter(|_| !mailed), mailed))))
 }
 
-/// The group's open invitations.
-#[utoipa::path(get, path = "/groups/{group}/invitations", tag = "people", params(("group" = String, Path, description = "id or name")),
+/// The group's open invitations, newest first.
+#[utoipa::path(get, path = "/groups/{group}/invitations", tag = "people", params(("group" = String, Path, description = "id or name"), PageQuery),
     responses((status = 200, body = [InvitationView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_invitations(
     State(state): State<WebState>,
     of: InGroup,
-) -> Result<Json<Vec<InvitationView>>, ApiError> {
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<InvitationView>, ApiError> {
     let all = state.metadb().invitations(&of.group.id).await.map_err(fault)?;
-    Ok(Json(all.into_iter().map(|invitation| view(invitation, None, false)).collect()))
+    let page = query.cut(all, Order::Down, |invitation| format!("{}{}", stamp(invitation.created), invitation.id))?;
+    Ok(page.map(|invitation| view(invitation, None, false)))
 }
 
 /// Takes an invitation back.

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use holdfast_domain::{JoinRequestId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     caller::{InGroup, Own, fault, find_group, meta_fault},
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::rfc3339_of,
     limits,
     members::{check_grant, not_self, roles_doc},
+    pages::{Order, Page, PageQuery, stamp},
     problem::{ApiError, Problem},
     roles::{PersonView, RoleName, roles},
     state::WebState,
@@ -75,14 +76,17 @@ pub(crate) async fn request_join(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Requests to join the group.
-#[utoipa::path(get, path = "/groups/{group}/joinRequests", tag = "people", params(("group" = String, Path, description = "id or name")),
+/// Requests to join the group, oldest first.
+#[utoipa::path(get, path = "/groups/{group}/joinRequests", tag = "people", params(("group" = String, Path, description = "id or name"), PageQuery),
     responses((status = 200, body = [JoinRequestView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_join_requests(
     State(state): State<WebState>,
     of: InGroup,
-) -> Result<Json<Vec<JoinRequestView>>, ApiError> {
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<JoinRequestView>, ApiError> {
     let all = state.metadb().join_requests(&of.group.id).await.map_err(fault)?;
+    let page = query.cut(all, Order::Up, |request| format!("{}{}", stamp(request.created), request.id))?;
+    let (all, page) = page.take();
     let ids: Vec<UserId> = all.iter().map(|request| request.user.clone()).collect();
     let users = state.metadb().users_by_ids(&ids).await.map_err(fault)?;
     let users: BTreeMap<_, _> = users.into_iter().map(|user| (user.id.clone(), user)).collect();
@@ -91,7 +95,7 @@ pub(crate) async fn list_join_requests(
         let created = rfc3339_of(request.created);
         Some(JoinRequestView { id: request.id.to_string(), user: user.into(), message: request.message, created })
     });
-    Ok(Json(views.collect()))
+    Ok(page.of(views.collect()))
 }
 
 /// Answers a request: with roles the person joins, without it is refused.

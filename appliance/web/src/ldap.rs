@@ -1,12 +1,13 @@
 //! Sign-in by an LDAP directory: search by the service account, then a bind as the person who was found.
 //!
 //! Invariants: what was typed goes into filters escaped; an empty password never reaches the directory, which would take it for an anonymous
-//! bind; certificates are always checked; a password goes over the network in the clear only to this machine. Someone who is not
-//! found is answered like someone with a wrong password, after as many steps.
+//! bind; certificates are always checked; a password goes over the network in the clear only to this machine, and to the directory only where
+//! it knows the name: what was typed for nobody of it may be a password of somewhere else. Someone who is not found is answered like someone
+//! with a wrong password, after as many steps. Referrals to other servers are not followed.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use holdfast_metadb::{LdapSecurity, LdapSettings, SecondFactor, User};
+use holdfast_metadb::{LdapSecurity, LdapSettings, SecondFactor, SecretKind, User, new_secret};
 use holdfast_service::client_config;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, ldap_escape};
 
@@ -155,8 +156,11 @@ impl Directory {
             Ok(found) => (found.0, found.1),
             Err(error) => return Err(error.into()),
         };
-        // 4: there are more than were asked for.
-        if ![0, 4].contains(&end.rc) {
+        // 4: there are more than were asked for, or than the directory gives: nobody is meant alone.
+        if end.rc == 4 {
+            return Ok(None);
+        }
+        if end.rc != 0 {
             return Err(LdapError::LdapResult { result: end }.into());
         }
         let mut people =
@@ -181,6 +185,10 @@ impl Directory {
                 None => one(id),
             }
         };
+        // Without a distinguished name it would be an anonymous bind.
+        if entry.dn.is_empty() {
+            return None;
+        }
         if subject.is_empty() {
             tracing::warn!(
                 attribute = id,
@@ -205,14 +213,10 @@ impl Directory {
         let id = &self.set.id_attribute;
         if id.is_empty() {
             // Only the name is needed, and the subject is it.
-            let found = Found {
-                dn: subject.to_owned(),
-                subject: subject.to_owned(),
-                email: String::new(),
-                name: String::new(),
-                groups: Vec::new(),
-            };
-            return Ok(Some(found));
+            let dn = subject.to_owned();
+            let (subject, none) = (dn.clone(), String::new());
+            let found = Found { dn, subject, email: none.clone(), name: none, groups: Vec::new() };
+            return Ok(Some(found).filter(|found| !found.dn.is_empty()));
         }
         let value = match subject.strip_prefix(HEX) {
             Some(digits) => {
@@ -229,8 +233,8 @@ impl Directory {
         if password.is_empty() {
             return Ok(false);
         }
-        let nobody = format!("cn=nobody-of-holdfast,{}", self.set.user_base);
-        let dn = found.map_or(nobody.as_str(), |found| found.dn.as_str());
+        let nobody = (format!("cn=nobody-of-holdfast,{}", self.set.user_base), new_secret(SecretKind::OneTime));
+        let (dn, password) = found.map_or((nobody.0.as_str(), nobody.1.as_str()), |found| (&found.dn, password));
         let bound = ldap.with_timeout(STEP_MAX).simple_bind(dn, password).await?;
         if bound.rc != 0 && bound.rc != 49 && found.is_some() {
             tracing::warn!(code = bound.rc, text = bound.text, "the directory refused a bind");

@@ -21,8 +21,10 @@ mod agents;
 mod api_keys;
 mod arrivals;
 mod audit_log;
+mod backup_defaults;
 mod backups;
 mod blockstore;
+mod blockstore_history;
 mod blockstore_requests;
 mod caller;
 mod cookie;
@@ -30,6 +32,7 @@ mod cut;
 mod daemons;
 mod deliveries;
 mod deployments;
+mod diagnostics;
 mod email_changes;
 mod events;
 mod extract;
@@ -44,6 +47,7 @@ mod join_requests;
 mod ldap;
 mod ldap_settings;
 mod limits;
+mod logs;
 mod mail;
 mod members;
 mod nearest;
@@ -53,6 +57,7 @@ mod oidc;
 mod oidc_settings;
 mod origin;
 mod overview;
+mod pages;
 mod password_resets;
 mod passwords;
 mod payload_stores;
@@ -60,16 +65,19 @@ mod peer;
 mod points;
 mod policies;
 mod problem;
+mod public_url;
 mod rates;
 mod restore_estimates;
 mod restore_history;
 mod restore_links;
 mod restores;
 mod retention;
+mod revision;
 mod roles;
 mod rows;
 mod settings;
 mod setup;
+mod setup_file;
 mod sftp_targets;
 mod sign_in;
 mod sign_in_settings;
@@ -100,8 +108,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use limits::sign_in_family;
 pub use passwords::{HashError, check_password, hash_password};
 pub use problem::{ApiError, Problem};
+pub use public_url::watch_public_url;
 pub use rows::{Need, ROWS, Row};
 pub use setup::{new_code, normal_code};
+pub use setup_file::{SetUp, SetupFile};
 pub use state::{WebParts, WebState};
 pub use tls_settings::watch_browser_certificate;
 
@@ -140,6 +150,7 @@ impl Modify for WithKey {
 fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(setup::show_setup))
+        .routes(routes!(setup::try_code))
         .routes(routes!(setup::claim))
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(sign_in::show_session, sign_in::sign_out))
@@ -173,7 +184,10 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(audit_log::all_audit))
         .routes(routes!(audit_log::group_audit))
         .routes(routes!(events::events))
+        .routes(routes!(events::appliance_events))
         .routes(routes!(access_settings::show_access, access_settings::set_access))
+        .routes(routes!(public_url::show_public_url, public_url::set_public_url))
+        .routes(routes!(backup_defaults::show_backup_defaults, backup_defaults::set_backup_defaults))
         .routes(routes!(tls_settings::show_tls, tls_settings::set_tls, tls_settings::remove_tls))
         .routes(routes!(mail::show_mail, mail::set_mail))
         .routes(routes!(mail::test_mail))
@@ -217,7 +231,7 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(restore_history::list_group_restores))
         .routes(routes!(restore_links::revoke_link))
         .routes(routes!(restore_estimates::estimate_restore))
-        .routes(routes!(deliveries::cancel_delivery))
+        .routes(routes!(deliveries::ask_delivery, deliveries::cancel_delivery))
         .routes(routes!(sftp_targets::show_sftp_key))
         .routes(routes!(sftp_targets::look_at_sftp_server))
         .routes(routes!(sftp_targets::list_sftp_targets, sftp_targets::add_sftp_target))
@@ -232,6 +246,8 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(daemons::list_daemons))
         .routes(routes!(daemons::change_daemon))
         .routes(routes!(jobs::list_jobs))
+        .routes(routes!(logs::list_log_lines))
+        .routes(routes!(diagnostics::download_diagnostics))
         .routes(routes!(offsite::list_offsite_snapshots))
         .routes(routes!(offsite::hold_offsite_snapshot, offsite::release_offsite_snapshot))
         .routes(routes!(offsite::show_offsite_root))
@@ -244,6 +260,7 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(group_keys::export_key))
         .routes(routes!(blockstore::show_blockstore))
         .routes(routes!(blockstore::what_if))
+        .routes(routes!(blockstore_history::show_history))
         .routes(routes!(blockstore::show_report))
         .routes(routes!(blockstore_requests::create_blockstore_request, blockstore_requests::list_blockstore_requests))
         .routes(routes!(blockstore_requests::show_blockstore_request, blockstore_requests::cancel_blockstore_request))

@@ -28,6 +28,8 @@ const KNOWN: Duration = Duration::from_secs(30 * 86_400);
 const ADDRESS_MAX: u32 = 200;
 /// Mails that one person can be sent by asking.
 const MAILS_MAX: u32 = 5;
+/// Looks at servers that one person or key names.
+const LOOKS_MAX: u32 = 60;
 /// Guesses of the set-up code from one address.
 const SETUP_MAX: u32 = 20;
 
@@ -62,20 +64,27 @@ pub fn sign_in_family(email: &str) -> String {
 
 /// Counts an attempt to sign in as someone.
 pub(crate) async fn sign_in(state: &WebState, email: &str, address: IpAddr) -> Result<(), ApiError> {
-    let (account, place) = (sign_in_family(email), place(address));
+    let place = place(address);
     count(state, &format!("signIn/{place}"), ADDRESS_MAX).await?;
-    count_of(state, Some(&account), &format!("{account}/{place}"), PAIR_MAX).await?;
+    account(state, &sign_in_family(email), place).await
+}
+
+async fn account(state: &WebState, account: &str, place: IpAddr) -> Result<(), ApiError> {
+    count_of(state, Some(account), &format!("{account}/{place}"), PAIR_MAX).await?;
     if state.metadb().was_seen(&format!("known/{account}/{place}")).await.map_err(fault)? {
         return Ok(());
     }
-    count_of(state, Some(&account), &account, ACCOUNT_MAX).await
+    count_of(state, Some(account), account, ACCOUNT_MAX).await
 }
 
 /// Forgets the attempts at an account from a place, and knows the place: they ended well.
 pub(crate) async fn signed_in(state: &WebState, email: &str, address: IpAddr) -> Result<(), ApiError> {
-    let (account, place) = (sign_in_family(email), place(address));
+    ended_well(state, &sign_in_family(email), place(address)).await
+}
+
+async fn ended_well(state: &WebState, account: &str, place: IpAddr) -> Result<(), ApiError> {
     state.metadb().note_seen(&format!("known/{account}/{place}"), KNOWN).await.map_err(fault)?;
-    state.metadb().unthrottle(&account).await.map_err(fault)?;
+    state.metadb().unthrottle(account).await.map_err(fault)?;
     state.metadb().unthrottle(&format!("{account}/{place}")).await.map_err(fault)
 }
 
@@ -89,37 +98,44 @@ pub(crate) async fn proved(state: &WebState, session: &Session) -> Result<(), Ap
     state.metadb().unthrottle(&format!("prove/{}", session.hash)).await.map_err(fault)
 }
 
-/// Counts an attempt at someone of a directory, by whatever name it was typed: spellings of one person share their lock-out.
-pub(crate) async fn directory(state: &WebState, dn: &str, address: IpAddr) -> Result<(), ApiError> {
-    count(state, &format!("directory/{dn}"), ACCOUNT_MAX).await?;
-    count(state, &format!("directory/{dn}/{address}"), PAIR_MAX).await
+fn directory_family(dn: &str) -> String {
+    format!("directory/{dn}")
 }
 
-/// Forgets the attempts at someone of a directory from an address: they ended well.
+/// Counts an attempt at someone of a directory, by whatever name it was typed: spellings of one person share their lock-out.
+pub(crate) async fn directory(state: &WebState, dn: &str, address: IpAddr) -> Result<(), ApiError> {
+    account(state, &directory_family(dn), place(address)).await
+}
+
+/// Forgets the attempts at someone of a directory from an address, and knows the place: they ended well.
 pub(crate) async fn directory_signed_in(state: &WebState, dn: &str, address: IpAddr) -> Result<(), ApiError> {
-    state.metadb().unthrottle(&format!("directory/{dn}")).await.map_err(fault)?;
-    state.metadb().unthrottle(&format!("directory/{dn}/{address}")).await.map_err(fault)
+    ended_well(state, &directory_family(dn), place(address)).await
 }
 
 /// Counts a step of a sign-in at the provider: each makes this server ask it.
 pub(crate) async fn elsewhere(state: &WebState, address: IpAddr) -> Result<(), ApiError> {
-    count(state, &format!("signInElsewhere/{address}"), ADDRESS_MAX).await
+    count(state, &format!("signInElsewhere/{}", place(address)), ADDRESS_MAX).await
+}
+
+/// Counts a look at a server that someone names: each makes this server connect to it.
+pub(crate) async fn look(state: &WebState, who: &str) -> Result<(), ApiError> {
+    count(state, &format!("look/{who}"), LOOKS_MAX).await
 }
 
 /// Counts a request that makes a mail to an address.
 pub(crate) async fn mail(state: &WebState, email: &str, address: IpAddr) -> Result<(), ApiError> {
-    count(state, &format!("mail/from/{address}"), ADDRESS_MAX).await?;
+    count(state, &format!("mail/from/{}", place(address)), ADDRESS_MAX).await?;
     count(state, &format!("mail/to/{}", normal_email(email)), MAILS_MAX).await
 }
 
 /// Counts a use of a secret that came by mail.
 pub(crate) async fn secret(state: &WebState, address: IpAddr) -> Result<(), ApiError> {
-    count(state, &format!("secret/{address}"), ADDRESS_MAX).await
+    count(state, &format!("secret/{}", place(address)), ADDRESS_MAX).await
 }
 
 /// Counts a guess of the set-up code.
 pub(crate) async fn setup(state: &WebState, address: IpAddr) -> Result<(), ApiError> {
-    count(state, &format!("setup/{address}"), SETUP_MAX).await
+    count(state, &format!("setup/{}", place(address)), SETUP_MAX).await
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use bson::{Binary, doc, spec::BinarySubtype};
+use holdfast_metadb::Seen;
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor,
     message::{Mailbox, header::ContentType},
@@ -17,14 +18,15 @@ use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use crate::{
-    caller::{Caller, fault},
+    caller::{Caller, fault, meta_fault},
     extract::JsonOf,
     problem::{ApiError, Problem},
+    revision::{IfMatch, Tagged},
     state::WebState,
 };
 
 /// Name of the setting.
-const NAME: &str = "mail";
+pub(crate) const NAME: &str = "mail";
 /// Longest talk with a mail server about one message.
 const TALK_MAX: Duration = Duration::from_secs(20);
 /// Messages that are worked on in the background at once; what comes beyond is dropped with a line in the log.
@@ -82,7 +84,7 @@ pub(crate) struct MailView {
 }
 
 /// The mail server to use.
-#[derive(Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct SetMail {
     /// Host name; empty: send no mail.
@@ -186,10 +188,14 @@ impl Message {
 }
 
 async fn stored(state: &WebState) -> Result<Option<Stored>, ApiError> {
-    let found = state.metadb().appliance_setting(NAME).await.map_err(fault)?;
+    Ok(stored_at(state).await?.0)
+}
+
+async fn stored_at(state: &WebState) -> Result<(Option<Stored>, i64), ApiError> {
+    let (found, revision) = state.metadb().appliance_setting_at(NAME).await.map_err(fault)?;
     let stored = found.map(bson::deserialize_from_document::<Stored>).transpose();
     let stored = stored.map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Corrupt, &error))?;
-    Ok(stored.filter(|stored| !stored.host.is_empty()))
+    Ok((stored.filter(|stored| !stored.host.is_empty()), revision))
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, String> {
@@ -323,8 +329,9 @@ fn view(stored: Option<Stored>) -> MailView {
 /// The mail server.
 #[utoipa::path(get, path = "/settings/mail", tag = "settings",
     responses((status = 200, body = MailView), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn show_mail(State(state): State<WebState>) -> Result<Json<MailView>, ApiError> {
-    Ok(Json(view(stored(&state).await?)))
+pub(crate) async fn show_mail(State(state): State<WebState>) -> Result<Tagged<MailView>, ApiError> {
+    let (stored, revision) = stored_at(&state).await?;
+    Ok(Tagged(revision, view(stored)))
 }
 
 /// Sets the mail server.
@@ -333,9 +340,33 @@ pub(crate) async fn show_mail(State(state): State<WebState>) -> Result<Json<Mail
 pub(crate) async fn set_mail(
     State(state): State<WebState>,
     caller: Caller,
+    IfMatch(seen): IfMatch,
     JsonOf(set): JsonOf<SetMail>,
-) -> Result<Json<MailView>, ApiError> {
+) -> Result<Tagged<MailView>, ApiError> {
     let old = stored(&state).await?;
+    let new = checked(set, old.as_ref(), |secret| state.seal_setting(NAME, secret))?;
+    let revision = put(&state, &new, &seen).await?;
+    let facts = |s: &Stored| doc! { "host": &s.host, "port": s.port, "username": s.username.clone(), "from": &s.from };
+    let (before, after) = (old.as_ref().map(facts), Some(facts(&new)));
+    state.audit_change(&caller, None, "mail server changed", "settings/mail", before, after).await;
+    Ok(Tagged(revision, view(Some(new).filter(|new| !new.host.is_empty()))))
+}
+
+/// What is stored of a mail server that fits, on an appliance that has none.
+pub(crate) fn document(
+    set: SetMail,
+    seal: impl Fn(&str) -> Result<Vec<u8>, ApiError>,
+) -> Result<bson::Document, ApiError> {
+    let stored = checked(set, None, seal)?;
+    bson::serialize_to_document(&stored).map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))
+}
+
+/// What is stored of a mail server that fits. `seal` seals its password.
+fn checked(
+    set: SetMail,
+    old: Option<&Stored>,
+    seal: impl Fn(&str) -> Result<Vec<u8>, ApiError>,
+) -> Result<Stored, ApiError> {
     let texts = [Some(&set.host), set.username.as_ref(), set.password.as_ref(), Some(&set.from)];
     let bad = |text: &&String| text.chars().count() > TEXT_CHARS_MAX || text.chars().any(char::is_control);
     if texts.into_iter().flatten().any(|text| bad(&text)) || set.ca.as_ref().is_some_and(|pem| pem.len() > 65_536) {
@@ -344,11 +375,11 @@ pub(crate) async fn set_mail(
         )));
     }
     // Sending a stored password to another server would give it away.
-    let same = old.as_ref().is_some_and(|old| (&old.host, old.port) == (&set.host, i32::from(set.port)));
-    let password_sealed = match (set.password, old.as_ref()) {
+    let same = old.is_some_and(|old| (&old.host, old.port) == (&set.host, i32::from(set.port)));
+    let password_sealed = match (set.password, old) {
         (Some(password), _) if password.is_empty() => None,
         (Some(password), _) => {
-            let bytes = state.seal_setting(NAME, &password)?;
+            let bytes = seal(&password)?;
             Some(Binary { subtype: BinarySubtype::Generic, bytes })
         }
         (None, Some(old)) if same => old.password_sealed.clone(),
@@ -371,13 +402,13 @@ pub(crate) async fn set_mail(
             return Err(ApiError::refused("mailInTheClear", detail));
         }
     }
-    let value = bson::serialize_to_document(&new);
+    Ok(new)
+}
+
+async fn put(state: &WebState, new: &Stored, seen: &Seen) -> Result<i64, ApiError> {
+    let value = bson::serialize_to_document(new);
     let value = value.map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Bug, &error))?;
-    state.metadb().put_appliance_setting(NAME, value).await.map_err(fault)?;
-    let facts = |s: &Stored| doc! { "host": &s.host, "port": s.port, "username": s.username.clone(), "from": &s.from };
-    let (before, after) = (old.as_ref().map(facts), Some(facts(&new)));
-    state.audit_change(&caller, None, "mail server changed", "settings/mail", before, after).await;
-    Ok(Json(view(Some(new).filter(|new| !new.host.is_empty()))))
+    state.metadb().put_appliance_setting_seen(NAME, value, seen).await.map_err(meta_fault)
 }
 
 fn local(host: &str) -> bool {
@@ -394,7 +425,7 @@ pub(crate) async fn test_mail(
 ) -> Result<StatusCode, ApiError> {
     let set = stored(&state).await?;
     let set = set.ok_or_else(|| ApiError::refused("mailNotSet", "no mail server is set: set one first"))?;
-    let body = format!("Holdfast at {} can send mail by this server.\n", state.web_url());
+    let body = format!("Holdfast at {} can send mail by this server.\n", state.public_url());
     let message = Message::new(&test.to, "A test from Holdfast".into(), body);
     send(&state, &set, message).await?.map_err(|why| {
         ApiError::refused("mailFailed", format!("{}:{} did not take the mail: {why}", set.host, set.port))

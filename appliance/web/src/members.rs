@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use bson::{Document, doc};
 use holdfast_domain::{GroupId, Role, UserId};
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,11 @@ use utoipa::ToSchema;
 
 use crate::{
     caller::{Caller, InGroup, fault, forbidden, meta_fault},
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::rfc3339_of,
+    pages::{Order, Page, PageQuery},
     problem::{ApiError, Problem},
+    revision::{IfMatch, Tagged},
     roles::{PersonView, RoleName, names, some_roles},
     state::WebState,
 };
@@ -26,6 +28,8 @@ pub(crate) struct MemberView {
     roles: Vec<RoleName>,
     /// Since when, RFC 3339.
     since: String,
+    /// Counts the changes of the roles: the member's tag, for `If-Match`.
+    revision: i64,
 }
 
 /// Roles for someone.
@@ -66,13 +70,15 @@ pub(crate) fn roles_doc(roles: &[Role]) -> Document {
     doc! { "roles": roles.iter().map(|role| role.as_str()).collect::<Vec<_>>() }
 }
 
-/// The group's members.
-#[utoipa::path(get, path = "/groups/{group}/members", tag = "people", params(("group" = String, Path, description = "id or name")),
+/// The group's members, by address.
+#[utoipa::path(get, path = "/groups/{group}/members", tag = "people",
+    params(("group" = String, Path, description = "id or name"), PageQuery),
     responses((status = 200, body = [MemberView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_members(
     State(state): State<WebState>,
     of: InGroup,
-) -> Result<Json<Vec<MemberView>>, ApiError> {
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<MemberView>, ApiError> {
     let members = state.metadb().members(&of.group.id).await.map_err(fault)?;
     let ids: Vec<UserId> = members.iter().map(|member| member.user.clone()).collect();
     let users = state.metadb().users_by_ids(&ids).await.map_err(fault)?;
@@ -80,9 +86,13 @@ pub(crate) async fn list_members(
     let view = |user: &holdfast_metadb::User| {
         let member = of_user.remove(&user.id)?;
         let since = rfc3339_of(member.since);
-        Some(MemberView { user: user.into(), roles: names(&member.roles), since })
+        Some((
+            user.email.clone(),
+            MemberView { user: user.into(), roles: names(&member.roles), since, revision: member.rev },
+        ))
     };
-    Ok(Json(users.iter().filter_map(view).collect()))
+    let views = users.iter().filter_map(view).collect();
+    Ok(query.cut(views, Order::Up, |(email, _): &(String, MemberView)| email.clone())?.map(|(_, view)| view))
 }
 
 /// Sets a member's roles.
@@ -93,20 +103,23 @@ pub(crate) async fn set_roles(
     State(state): State<WebState>,
     of: InGroup,
     path: PathOf<(String, UserId)>,
+    IfMatch(seen): IfMatch,
     JsonOf(set): JsonOf<SetRoles>,
-) -> Result<Json<MemberView>, ApiError> {
+) -> Result<Tagged<MemberView>, ApiError> {
     let PathOf((_, id)) = path;
     let group = &of.group.id;
     let roles = some_roles(&set.roles)?;
     not_self(&of.caller, &id)?;
     let member = member_of(&state, &of, &id).await?;
     check_grant(&of.caller, Some(group), &member.roles, &roles)?;
-    state.metadb().put_member(group, &id, &roles).await.map_err(meta_fault)?;
+    state.metadb().put_member_seen(group, &id, &roles, &seen).await.map_err(meta_fault)?;
+    let revision = member_of(&state, &of, &id).await?.rev;
     let user = state.metadb().user(&id).await.map_err(fault)?;
     let user = user.ok_or_else(|| ApiError::not_found("the account is gone"))?;
     let (before, after) = (roles_doc(&member.roles), roles_doc(&roles));
     state.audit_change(&of.caller, Some(group), "roles changed", &user.email, Some(before), Some(after)).await;
-    Ok(Json(MemberView { user: (&user).into(), roles: names(&roles), since: rfc3339_of(member.since) }))
+    let since = rfc3339_of(member.since);
+    Ok(Tagged(revision, MemberView { user: (&user).into(), roles: names(&roles), since, revision }))
 }
 
 async fn member_of(state: &WebState, of: &InGroup, id: &UserId) -> Result<holdfast_metadb::Member, ApiError> {
@@ -122,12 +135,13 @@ pub(crate) async fn remove_member(
     State(state): State<WebState>,
     of: InGroup,
     path: PathOf<(String, UserId)>,
+    IfMatch(seen): IfMatch,
 ) -> Result<StatusCode, ApiError> {
     let PathOf((_, id)) = path;
     not_self(&of.caller, &id)?;
     let member = member_of(&state, &of, &id).await?;
     check_grant(&of.caller, Some(&of.group.id), &member.roles, &[])?;
-    state.metadb().put_member(&of.group.id, &id, &[]).await.map_err(meta_fault)?;
+    state.metadb().put_member_seen(&of.group.id, &id, &[], &seen).await.map_err(meta_fault)?;
     let user = state.metadb().user(&id).await.map_err(fault)?;
     let email = user.map_or_else(|| id.to_string(), |user| user.email);
     let before = Some(roles_doc(&member.roles));

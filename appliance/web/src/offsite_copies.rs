@@ -17,8 +17,9 @@ use utoipa::ToSchema;
 
 use crate::{
     caller::{Caller, fault},
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::{Instant, rfc3339, rfc3339_of},
+    pages::{Order, Page, PageQuery},
     points::Snapshot,
     problem::{ApiError, Problem},
     restores::{RestoreView, frozen, view as restore_view},
@@ -283,12 +284,15 @@ pub(crate) async fn create_offsite_copy(
     Ok((StatusCode::CREATED, Json(view(copy))))
 }
 
-/// All offsite copies.
-#[utoipa::path(get, path = "/offsite/copies", tag = "offsite",
+/// All offsite copies, by name.
+#[utoipa::path(get, path = "/offsite/copies", tag = "offsite", params(PageQuery),
     responses((status = 200, body = [CopyView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn list_offsite_copies(State(state): State<WebState>) -> Result<Json<Vec<CopyView>>, ApiError> {
+pub(crate) async fn list_offsite_copies(
+    State(state): State<WebState>,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<CopyView>, ApiError> {
     let copies = state.metadb().offsite_copies().await.map_err(fault)?;
-    Ok(Json(copies.into_iter().map(view).collect()))
+    Ok(query.cut(copies, Order::Up, |copy| copy.name.clone())?.map(view))
 }
 
 /// An offsite copy: its settings, how far its run is, what its last run did.
@@ -330,12 +334,13 @@ pub(crate) async fn remove_offsite_copy(
 }
 
 /// The snapshots that an offsite copy pulled, oldest first.
-#[utoipa::path(get, path = "/offsite/copies/{copy}/snapshots", tag = "offsite", params(("copy" = String, Path, description = "name")),
+#[utoipa::path(get, path = "/offsite/copies/{copy}/snapshots", tag = "offsite", params(("copy" = String, Path, description = "name"), PageQuery),
     responses((status = 200, body = [PulledView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_pulled_snapshots(
     State(state): State<WebState>,
     PathOf(name): PathOf<String>,
-) -> Result<Json<Vec<PulledView>>, ApiError> {
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<PulledView>, ApiError> {
     let copy = find(&state, &name).await?;
     let mut pulled = Vec::new();
     for root in state.blockstore().all_roots().await.map_err(root_error)? {
@@ -344,8 +349,8 @@ pub(crate) async fn list_pulled_snapshots(
             pulled.push(Snapshot { root, meta });
         }
     }
-    pulled.sort_by_key(|one| (one.meta.optime.ts, one.root.committed_at));
-    Ok(Json(pulled.into_iter().filter_map(pulled_view).collect()))
+    let (pulled, page) = query.cut(pulled, Order::Up, Snapshot::place)?.take();
+    Ok(page.of(pulled.into_iter().filter_map(pulled_view).collect()))
 }
 
 /// Restores a pulled snapshot: the link of the download. Instants after it cannot be restored here, since the ledger does not travel.

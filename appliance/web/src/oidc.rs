@@ -2,7 +2,9 @@
 //!
 //! Invariants: what belongs to a sign-in under way (nonce, verifier, which browser) stays on the server, is good once and for ten minutes; the
 //! browser that ends a sign-in is the one that began it, known by a cookie of its own; the issuer that the provider says is the one that
-//! is set, and the token is signed by its keys; redirects of the provider's own endpoints are not followed.
+//! is set, and the token is signed by its keys; redirects of the provider's own endpoints are not followed, and none of them is talked to
+//! in the clear. What the provider remembers of a browser is no proof of who sits there: restores and deletes count from the time when the
+//! provider last asked (`auth_time`).
 //!
 //! The session's cookie is SameSite=Strict and cannot be set by a page that the provider sends the browser to: the page `/signed-in` of the
 //! app takes the code there and posts it here.
@@ -16,7 +18,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use bson::doc;
+use bson::{DateTime, doc};
 use holdfast_metadb::{OidcSettings, OneTimeKind, SecondFactor, SecretKind, hash_secret, new_secret};
 use holdfast_service::client_config;
 use openidconnect::{
@@ -39,7 +41,8 @@ use crate::{
     extract::JsonOf,
     limits,
     problem::{ApiError, Problem},
-    sign_in,
+    sign_in::{self, Entry},
+    sign_in_settings::local,
     state::WebState,
     totp,
 };
@@ -54,6 +57,8 @@ const STEP_MAX: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Longest code, state and word of the provider, in bytes.
 const WORD_BYTES_MAX: usize = 8192;
+/// How far the provider's clock may be behind: a minute.
+const SKEW_MILLIS: i64 = 60_000;
 
 /// Signatures that are taken: of the provider's published keys. Never `none`, nor the client's secret, which others may know.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
@@ -181,7 +186,7 @@ pub(crate) struct Provider {
 
 /// Where the provider sends browsers back to.
 pub(crate) fn redirect_uri(state: &WebState) -> String {
-    format!("{}/signed-in", state.web_url().trim_end_matches('/'))
+    format!("{}/signed-in", state.public_url())
 }
 
 impl Provider {
@@ -207,6 +212,15 @@ impl Provider {
         let issuer = IssuerUrl::new(set.issuer.clone()).map_err(|error| format!("the issuer is no URL: {error}"))?;
         let metadata = CoreProviderMetadata::discover_async(issuer, &fetcher(&http)).await;
         let metadata = metadata.map_err(|error| chain(&error))?;
+        let endpoints = [
+            Some(metadata.authorization_endpoint().url()),
+            metadata.token_endpoint().map(|url| url.url()),
+            metadata.userinfo_endpoint().map(|url| url.url()),
+            Some(metadata.jwks_uri().url()),
+        ];
+        if let Some(clear) = endpoints.into_iter().flatten().find(|url| !kept_secret(url)) {
+            return Err(format!("the provider names an address that is not https: {clear}"));
+        }
         let redirect = RedirectUrl::new(redirect).map_err(|error| format!("our own address is no URL: {error}"))?;
         let id = ClientId::new(set.client_id.clone());
         let client = CoreClient::from_provider_metadata(metadata.clone(), id, secret).set_redirect_uri(redirect);
@@ -225,6 +239,9 @@ impl Provider {
         let answer = request.set_pkce_verifier(PkceCodeVerifier::new(verifier)).request_async(&fetcher).await;
         let answer = answer.map_err(|error| chain(&error))?;
         let (mut said, subject) = self.verified(&answer, nonce)?;
+        if subject.is_empty() {
+            return Err("the provider does not say who it is: the claim `sub` is empty".into());
+        }
         let groups = &self.set.groups_claim;
         let lacks = !said.contains_key("email") || (!groups.is_empty() && !said.contains_key(groups));
         if lacks && let Some(url) = self.metadata.userinfo_endpoint() {
@@ -270,6 +287,27 @@ impl Provider {
             return Err("the provider's userinfo is about someone else".into());
         }
         Ok(said)
+    }
+}
+
+/// True for an address that is talked to by TLS, or that is on this machine.
+pub(crate) fn kept_secret(url: &url::Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && url.host_str().is_some_and(local))
+}
+
+/// When the provider last asked who it is, as far as it says so: never later than now. Err: a sentence, when it was to ask again and did not.
+fn proved(said: &Map<String, Value>, again: bool, begun: DateTime, now: DateTime) -> Result<Option<DateTime>, String> {
+    let seconds = said.get("auth_time").and_then(Value::as_i64);
+    let at = seconds.map(|seconds| DateTime::from_millis(seconds.saturating_mul(1000)).min(now));
+    if !again {
+        return Ok(at);
+    }
+    match at {
+        Some(at) if at.timestamp_millis() + SKEW_MILLIS >= begun.timestamp_millis() => Ok(Some(at)),
+        Some(_) => Err("the provider was to ask again who you are and did not".into()),
+        None => Err("the provider does not say when it asked who you are (claim `auth_time`): with a second factor that you set up in \
+                     your account here it need not"
+            .into()),
     }
 }
 
@@ -371,7 +409,7 @@ pub(crate) async fn begin_oidc(
     let nonce = Nonce::new_random();
     let facts = doc! {
         "issuer": &provider.set.issuer, "clientId": &provider.set.client_id, "nonce": nonce.secret(),
-        "verifier": verifier.secret(), "browser": hash_secret(&browser),
+        "verifier": verifier.secret(), "browser": hash_secret(&browser), "again": begin.again, "begun": DateTime::now(),
     };
     let secret = state.metadb().create_one_time(OneTimeKind::SignIn, facts, LIFETIME).await.map_err(fault)?;
     let mut request = provider
@@ -382,7 +420,8 @@ pub(crate) async fn begin_oidc(
         request = request.add_scope(Scope::new(scope.clone()));
     }
     if begin.again {
-        request = request.add_prompt(CoreAuthPrompt::Login);
+        // By the standard its answer then says when it asked.
+        request = request.add_prompt(CoreAuthPrompt::Login).set_max_age(Duration::ZERO);
     }
     let (url, _, _) = request.url();
     let response = Json(OidcBegun { url: url.to_string() }).into_response();
@@ -434,6 +473,12 @@ pub(crate) async fn finish_oidc(
         Ok(said) => said,
         Err(why) => return Err(refuse(&state, &text("issuer"), address, &why).await),
     };
+    let (again, begun) = (facts.get_bool("again").unwrap_or_default(), facts.get_datetime("begun").copied());
+    let now = DateTime::now();
+    let proved = match proved(&said, again, begun.unwrap_or(now), now) {
+        Ok(at) => at.unwrap_or(DateTime::from_millis(0)),
+        Err(why) => return Err(refuse(&state, &text("issuer"), address, &why).await),
+    };
     let arrival = arrival(&provider.set, &said, address);
     let rules = &provider.set.arrivals;
     let user = arrivals::admit(&state, rules, &arrival).await?;
@@ -443,7 +488,8 @@ pub(crate) async fn finish_oidc(
         return Ok((StatusCode::ACCEPTED, Json(CodeNeeded { token })).into_response());
     }
     let how = "signed in by the provider";
-    let response = sign_in::begin_by(&state, &user, rules.second_factor, address, &headers, how).await?;
+    let entry = Entry { factor: rules.second_factor, proved: Some(proved) };
+    let response = sign_in::begin_by(&state, &user, entry, address, &headers, how).await?;
     Ok(with_cookie(response, cookie::clear_sign_in(state.secure())))
 }
 
@@ -473,7 +519,7 @@ pub(crate) async fn send_code(
     taken.ok_or_else(over)?;
     limits::signed_in(&state, &user.email, address).await?;
     let how = "signed in by the provider";
-    let response = sign_in::begin_by(&state, user, SecondFactor::Here, address, &headers, how).await?;
+    let response = sign_in::begin_by(&state, user, Entry::here(), address, &headers, how).await?;
     Ok(with_cookie(response, cookie::clear_sign_in(state.secure())))
 }
 
@@ -490,6 +536,39 @@ mod tests {
         assert!(!verified(Some(&json!(false)), true) && !verified(Some(&json!("false")), true));
         assert!(!verified(None, false) && verified(None, true));
         assert!(!verified(Some(&json!(1)), true), "what is no answer is none");
+    }
+
+    #[test]
+    fn nothing_secret_goes_in_the_clear() {
+        for (url, good) in [
+            ("https://id.example.org/token", true),
+            ("http://127.0.0.1:8/token", true),
+            ("http://localhost/token", true),
+            ("http://id.example.org/token", false),
+            ("http://localhost.example.org/", false),
+            ("ftp://localhost/", false),
+        ] {
+            assert_eq!(kept_secret(&url.parse().unwrap()), good, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_the_provider_remembers_proves_nothing() {
+        let of = |value: Value| json!({ "auth_time": value }).as_object().unwrap().clone();
+        let at = |seconds: i64| DateTime::from_millis(seconds * 1000);
+        let (begun, now) = (at(10_000), at(10_030));
+        assert_eq!(proved(&of(json!(5_000)), false, begun, now), Ok(Some(at(5_000))));
+        assert_eq!(
+            proved(&of(json!(99_999)), false, begun, now),
+            Ok(Some(now)),
+            "nobody proves anything in the future"
+        );
+        assert_eq!(proved(&Map::new(), false, begun, now), Ok(None));
+        assert_eq!(proved(&of(json!(10_010)), true, begun, now), Ok(Some(at(10_010))));
+        assert_eq!(proved(&of(json!(9_950)), true, begun, now), Ok(Some(at(9_950))), "its clock is behind");
+        for said in [of(json!(9_000)), of(json!("10010")), of(Value::Null), Map::new()] {
+            assert!(proved(&said, true, begun, now).is_err(), "{said:?}");
+        }
     }
 
     #[test]

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use crate::{
     caller::{Caller, fault},
     extract::JsonOf,
-    oidc::{self, Provider, redirect_uri},
+    oidc::{self, Provider, kept_secret, redirect_uri},
     problem::{ApiError, Problem},
-    sign_in_settings::{ArrivalRules, check_text, checked_ca, facts, local},
+    sign_in_settings::{ArrivalRules, check_text, checked_ca, facts},
     state::WebState,
 };
 
@@ -117,8 +117,8 @@ fn check(set: &SetOidc) -> Result<(), ApiError> {
     }
     let wrong = || ApiError::bad_request("the issuer is no URL: `https://id.example.org` is expected");
     let url: url::Url = set.issuer.parse().map_err(|_| wrong())?;
-    let host = url.host_str().ok_or_else(wrong)?;
-    if url.scheme() != "https" && !(url.scheme() == "http" && local(host)) {
+    url.host_str().ok_or_else(wrong)?;
+    if !kept_secret(&url) {
         let detail = "who signs in would be said in the clear: an issuer begins with https://";
         return Err(ApiError::refused("issuerInTheClear", detail));
     }

@@ -22,8 +22,8 @@ pub(crate) fn is_unsafe(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Reads the headers. `public` is the URL by which browsers reach this server.
-pub(crate) fn origin(headers: &HeaderMap, public: &str) -> Origin {
+/// Reads the headers. `public` are the URLs by which browsers reach this server.
+pub(crate) fn origin(headers: &HeaderMap, public: &[&str]) -> Origin {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match text("sec-fetch-site") {
         Some("same-origin" | "none") => return Origin::Here,
@@ -34,11 +34,8 @@ pub(crate) fn origin(headers: &HeaderMap, public: &str) -> Origin {
     let origin = origin.to_str().unwrap_or("null");
     let host = text("host").unwrap_or_default();
     let same_host = origin.split_once("://").is_some_and(|(_, authority)| !host.is_empty() && authority == host);
-    if same_host || origin.eq_ignore_ascii_case(public.trim_end_matches('/')) {
-        Origin::Here
-    } else {
-        Origin::Elsewhere
-    }
+    let is_public = |url: &&str| origin.eq_ignore_ascii_case(url.trim_end_matches('/'));
+    if same_host || public.iter().any(is_public) { Origin::Here } else { Origin::Elsewhere }
 }
 
 #[cfg(test)]
@@ -51,7 +48,7 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        origin(&headers, "https://backup.example/")
+        origin(&headers, &["https://10.0.0.1:8080", "https://backup.example/"])
     }
 
     #[test]

@@ -109,7 +109,7 @@ pub(crate) async fn show_overview(
         pairs.push((deployment, found.map(|n| jobs.swap_remove(n))));
     }
     let rows = pairs.into_iter().map(|(deployment, job)| {
-        let policy = job.as_ref().map_or(policies.group, |job| policies.of(&job.id));
+        let policy = job.as_ref().map_or_else(|| policies.of_group(), |job| policies.of(&job.id));
         row(&state, deployment, job, policy)
     });
     let mut rows: Vec<OverviewView> = futures::stream::iter(rows).buffered(SIDE_BY_SIDE).try_collect().await?;

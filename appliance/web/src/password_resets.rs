@@ -58,7 +58,7 @@ fn over() -> ApiError {
 async fn make_link(state: &WebState, user: &UserId, lifetime: Duration) -> Result<String, ApiError> {
     let facts = doc! { "user": user.clone() };
     let secret = state.metadb().create_one_time(OneTimeKind::PasswordReset, facts, lifetime).await.map_err(fault)?;
-    Ok(format!("{}/reset#token={secret}", state.web_url().trim_end_matches('/')))
+    Ok(format!("{}/reset#token={secret}", state.public_url()))
 }
 
 /// The link by which the person of a new account sets a password.

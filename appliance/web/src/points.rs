@@ -25,6 +25,12 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// Its place in lists: by the source's time.
+    pub(crate) fn place(&self) -> String {
+        let ts = self.meta.optime.ts;
+        format!("{:010}.{:010}.{}{}", ts.t, ts.i, crate::pages::stamp(self.root.committed_at), self.root.id)
+    }
+
     /// Neither in the trash nor in doubt, and a backup.
     pub(crate) fn is_good(&self) -> bool {
         self.root.purpose == Purpose::Snapshot && self.root.trashed_at.is_none() && !self.root.quarantined

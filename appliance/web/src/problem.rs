@@ -76,6 +76,12 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, code, "The request does not fit the present state", detail)
     }
 
+    /// Someone changed it since the caller read it; nothing was done.
+    pub fn changed() -> Self {
+        let detail = "someone changed this since you read it, and nothing was written over that: read it again, then make your change to what is there now";
+        Self::new(StatusCode::PRECONDITION_FAILED, "changedMeanwhile", "It was changed meanwhile", detail)
+    }
+
     /// The request is understood and cannot be carried out as things are; someone must change something first.
     pub fn refused(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "This cannot be done as things are", detail)
@@ -119,6 +125,11 @@ impl ApiError {
             ),
         };
         Self { status, code, title, detail: detail.to_owned(), retry_after_seconds: retry, chain: Some(chain) }
+    }
+
+    /// What happened, for a command line.
+    pub(crate) fn said(&self) -> String {
+        self.chain.as_ref().map_or_else(|| self.detail.clone(), |chain| format!("{}: {chain}", self.detail))
     }
 
     /// Status of the answer.

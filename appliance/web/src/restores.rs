@@ -26,8 +26,9 @@ use crate::{
     caller::{Caller, OfBackup, fault},
     cut::replay_of,
     deliveries::{self, DeliveryView, new_delivery},
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::{Instant, parse_at, rfc3339, rfc3339_of},
+    pages::{Order, Page, PageQuery, stamp},
     points::{Points, Snapshot, class_of},
     problem::{ApiError, Problem},
     sftp_targets,
@@ -45,8 +46,6 @@ const WAIT_SECONDS_MAX: u32 = 60;
 const PIN_HOURS: u32 = 48;
 /// Longest reason, in bytes.
 const REASON_BYTES_MAX: usize = 500;
-/// Restores shown of one backup, newest first.
-const LISTED_MAX: usize = 200;
 
 /// What to restore, and how it is delivered. `snapshot` or `at`, not both.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -225,15 +224,17 @@ pub(crate) async fn create_restore(
 
 /// The restores of a backup, newest first.
 #[utoipa::path(get, path = "/groups/{group}/backups/{rs}/restores", tag = "restores",
-    params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set")),
+    params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set"), PageQuery),
     responses((status = 200, body = [RestoreView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_restores(
     State(state): State<WebState>,
     of: OfBackup,
-) -> Result<Json<Vec<RestoreView>>, ApiError> {
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<RestoreView>, ApiError> {
     let jobs = state.metadb().restore_jobs(&of.job.id).await.map_err(fault)?;
     let names = Names::read(&state, &of.group.id).await?;
-    Ok(Json(jobs.into_iter().take(LISTED_MAX).map(|job| view_of(job, &names)).collect()))
+    let page = query.cut(jobs, Order::Down, |job| format!("{}{}", stamp(job.created), job.id))?;
+    Ok(page.map(|job| view_of(job, &names)))
 }
 
 /// A restore.

@@ -4,12 +4,12 @@
 
 use axum::{Json, extract::State};
 use blockstore_engine::{Account, Purpose, RootId};
-use holdfast_domain::{SnapshotFacts, plan_retention};
+use holdfast_domain::{Range, SnapshotFacts, plan_retention};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    caller::OfBackup,
+    caller::{OfBackup, fault},
     extract::JsonOf,
     instant::{rfc3339, rfc3339_of},
     points::{Points, class_of},
@@ -55,6 +55,22 @@ fn freed(account: &Account, goes: &[RootId]) -> FreedView {
     }
 }
 
+/// Seconds that could be restored one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct LostSecondsView {
+    /// The first, since 1970.
+    from: u32,
+    /// The last.
+    to: u32,
+}
+
+/// Of what can be restored to the second now, what lies before the snapshot that the new window starts from.
+fn lost(ranges: &[Range], kept: impl Iterator<Item = u32>, window_from: i64) -> Vec<LostSecondsView> {
+    let Some(base) = kept.filter(|at| i64::from(*at) <= window_from).max() else { return Vec::new() };
+    let before = ranges.iter().filter(|range| range.from.t < base);
+    before.map(|range| LostSecondsView { from: range.from.t, to: range.to.t.min(base - 1) }).collect()
+}
+
 /// What a policy would do now.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -67,6 +83,10 @@ pub(crate) struct RetentionPreviewView {
     freed: Option<FreedView>,
     /// Any second from here on stays restorable, RFC 3339: the start of the oplog window.
     window_from: String,
+    /// Seconds that can be restored now and could not be any more. The ledger's entries cannot be brought back.
+    no_longer: Vec<LostSecondsView>,
+    /// Until when the snapshots can be taken out of the trash again, RFC 3339; null: none goes, or no daemon has said.
+    undo_until: Option<String>,
 }
 
 /// What a retention would do if it were saved now. Changes nothing.
@@ -100,10 +120,37 @@ pub(crate) async fn preview_retention(
         at: rfc3339(i64::from(s.meta.optime.ts.t)),
         stored_bytes: s.root.stored_bytes,
     });
+    let window_from = now - i64::from(policy.oplog_window_days) * 86_400;
+    let kept =
+        points.snapshots.iter().filter(|s| plan.keep.iter().any(|kept| kept.id.as_str() == s.root.id.to_string()));
+    let no_longer = lost(&points.ranges(), kept.map(|s| s.meta.optime.ts.t), window_from);
+    let grace = state.metadb().trash_grace_seconds().await.map_err(fault)?.filter(|_| !plan.trash.is_empty());
     Ok(Json(RetentionPreviewView {
+        no_longer,
+        undo_until: grace.map(|seconds| rfc3339(now.saturating_add(seconds))),
         kept: plan.keep.len() as u64,
         goes: goes.collect(),
         freed: account.as_ref().map(|account| freed(account, &ids)),
-        window_from: rfc3339(now - i64::from(policy.oplog_window_days) * 86_400),
+        window_from: rfc3339(window_from),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::Ts;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_before_the_window_s_snapshot_is_lost() {
+        let range = |from, to| Range { from: Ts { t: from, i: 1 }, to: Ts { t: to, i: 1 } };
+        let ranges = [range(100, 200), range(300, 900)];
+        let lost = |kept: &[u32], from| lost(&ranges, kept.iter().copied(), from);
+        assert_eq!(
+            lost(&[100, 500, 800], 600),
+            [LostSecondsView { from: 100, to: 200 }, LostSecondsView { from: 300, to: 499 }]
+        );
+        assert_eq!(lost(&[100, 800], 600), []);
+        assert_eq!(lost(&[700], 600), [], "no snapshot stands before the window: all stays that is there");
+    }
 }

@@ -26,6 +26,8 @@ pub enum Need {
     Restore(Action, Resource),
     /// A global role.
     Global(Action, Resource),
+    /// The global role that makes groups, or an account where the access policy lets everyone make them.
+    NewGroup,
 }
 
 /// A route.
@@ -49,13 +51,14 @@ const fn again(method: &'static str, path: &'static str, need: Need) -> Row {
     Row { method, path, need, again: true }
 }
 
-use Need::{Enrolled, Global, Group, Person, Public, Restore, SignedIn};
+use Need::{Enrolled, Global, Group, NewGroup, Person, Public, Restore, SignedIn};
 use Resource as R;
 
 /// Every route of the API.
 pub const ROWS: &[Row] = &[
     // Before anyone is signed in.
     row("GET", "/setup", Public),
+    row("POST", "/setup/code", Public),
     row("POST", "/setup/claim", Public),
     row("POST", "/sessions", Public),
     row("POST", "/sign-ins/oidc", Public),
@@ -88,7 +91,7 @@ pub const ROWS: &[Row] = &[
     row("DELETE", "/account/groups/{group}", Person),
     // Groups and their people.
     row("GET", "/groups", SignedIn),
-    row("POST", "/groups", Global(Create, R::Groups)),
+    row("POST", "/groups", NewGroup),
     row("GET", "/groups/{group}/members", Group(Read, R::Members)),
     row("PUT", "/groups/{group}/members/{user}", Group(Change, R::Members)),
     row("DELETE", "/groups/{group}/members/{user}", Group(Delete, R::Members)),
@@ -109,11 +112,12 @@ pub const ROWS: &[Row] = &[
     row("GET", "/groups/{group}/deployments", Group(Read, R::Deployments)),
     row("POST", "/groups/{group}/deployments", Group(Create, R::Deployments)),
     row("GET", "/groups/{group}/deployments/{deployment}", Group(Read, R::Deployments)),
-    row("DELETE", "/groups/{group}/deployments/{deployment}", Group(Delete, R::Deployments)),
+    again("DELETE", "/groups/{group}/deployments/{deployment}", Group(Delete, R::Deployments)),
     row("POST", "/groups/{group}/deployments/{deployment}/look", Group(Change, R::Deployments)),
     row("GET", "/groups/{group}/backups", Group(Read, R::Backups)),
     row("GET", "/groups/{group}/backups/{rs}", Group(Read, R::Backups)),
-    row("PATCH", "/groups/{group}/backups/{rs}", Group(Change, R::Backups)),
+    // A shorter retention deletes snapshots.
+    again("PATCH", "/groups/{group}/backups/{rs}", Group(Change, R::Backups)),
     row("POST", "/groups/{group}/backups/{rs}/start", Group(Create, R::Backups)),
     row("POST", "/groups/{group}/backups/{rs}/stop", Group(Change, R::Backups)),
     row("POST", "/groups/{group}/backups/{rs}/resync", Group(Change, R::Backups)),
@@ -146,6 +150,7 @@ pub const ROWS: &[Row] = &[
     row("GET", "/restores/{restore}", Restore(Read, R::Restores)),
     again("DELETE", "/restores/{restore}/link", Restore(Delete, R::Restores)),
     // Where restores are pushed to: a push gives away what a download would, so it takes the same.
+    again("POST", "/restores/{restore}/delivery", Restore(Create, R::Restores)),
     row("DELETE", "/restores/{restore}/delivery", Restore(Create, R::Restores)),
     row("GET", "/groups/{group}/sftp/key", Group(Read, R::Restores)),
     row("POST", "/groups/{group}/sftp/look", Group(Create, R::Restores)),
@@ -156,6 +161,7 @@ pub const ROWS: &[Row] = &[
     // The blockstore.
     row("GET", "/blockstore", Global(Read, R::Blockstore)),
     row("POST", "/blockstore/whatIf", Global(Read, R::Blockstore)),
+    row("GET", "/blockstore/history", Global(Read, R::Blockstore)),
     row("GET", "/blockstore/report", Global(Read, R::Blockstore)),
     row("GET", "/blockstore/requests", Global(Read, R::Blockstore)),
     row("POST", "/blockstore/requests", Global(Create, R::Blockstore)),
@@ -183,9 +189,12 @@ pub const ROWS: &[Row] = &[
     row("GET", "/apiKeys", Global(Read, R::ApiKeys)),
     again("POST", "/apiKeys", Global(Create, R::ApiKeys)),
     row("DELETE", "/apiKeys/{key}", Global(Delete, R::ApiKeys)),
+    row("GET", "/events", Global(Read, R::Events)),
     row("GET", "/daemons", Global(Read, R::Daemons)),
     again("PATCH", "/daemons/{daemon}", Global(Change, R::Daemons)),
     row("GET", "/jobs", Global(Read, R::Daemons)),
+    row("GET", "/logs", Global(Read, R::Logs)),
+    row("GET", "/diagnostics", Global(Read, R::Logs)),
     row("GET", "/users", Global(Read, R::Users)),
     row("POST", "/users", Global(Create, R::Users)),
     row("GET", "/users/{user}", Global(Read, R::Users)),
@@ -193,6 +202,10 @@ pub const ROWS: &[Row] = &[
     row("GET", "/audit", Global(Read, R::Audit)),
     row("GET", "/settings/access", Global(Read, R::Settings)),
     again("PUT", "/settings/access", Global(Change, R::Settings)),
+    row("GET", "/settings/publicUrl", Global(Read, R::Settings)),
+    again("PUT", "/settings/publicUrl", Global(Change, R::Settings)),
+    row("GET", "/settings/backupDefaults", Global(Read, R::Settings)),
+    again("PUT", "/settings/backupDefaults", Global(Change, R::Settings)),
     row("GET", "/settings/tls", Global(Read, R::Settings)),
     again("PUT", "/settings/tls", Global(Change, R::Settings)),
     again("DELETE", "/settings/tls", Global(Change, R::Settings)),

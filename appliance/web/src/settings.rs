@@ -1,6 +1,6 @@
 //! Settings of a backup.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use holdfast_agent_api::BandwidthRule;
 use holdfast_domain::{RetentionPolicy, SnapshotSchedule};
 use holdfast_metadb::{BackupJob, BackupSettings};
@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 
 use crate::{
     backups::reread,
-    caller::{OfBackup, fault},
+    caller::{OfBackup, meta_fault},
     extract::JsonOf,
     problem::{ApiError, Problem},
+    revision::{IfMatch, Tagged},
     state::WebState,
 };
 
@@ -27,6 +28,18 @@ pub(crate) struct ScheduleView {
     /// An extra snapshot is taken when replaying to the newest second is estimated to take longer, in seconds.
     #[serde(default = "replay_debt")]
     replay_debt_seconds_max: u32,
+}
+
+impl From<SnapshotSchedule> for ScheduleView {
+    fn from(schedule: SnapshotSchedule) -> Self {
+        Self { every_seconds: schedule.every_seconds, replay_debt_seconds_max: schedule.replay_debt_seconds_max }
+    }
+}
+
+impl From<ScheduleView> for SnapshotSchedule {
+    fn from(view: ScheduleView) -> Self {
+        Self { every_seconds: view.every_seconds, replay_debt_seconds_max: view.replay_debt_seconds_max }
+    }
 }
 
 fn recent_hours() -> u32 {
@@ -83,6 +96,19 @@ impl RetentionView {
     }
 }
 
+impl From<RetentionPolicy> for RetentionView {
+    fn from(retention: RetentionPolicy) -> Self {
+        Self {
+            recent_hours: retention.recent_hours,
+            six_hourly_days: retention.six_hourly_days,
+            daily_days: retention.daily_days,
+            weekly_weeks: retention.weekly_weeks,
+            monthly_months: retention.monthly_months,
+            oplog_window_days: retention.oplog_window_days,
+        }
+    }
+}
+
 /// A limit on the agent's sending.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -117,25 +143,14 @@ pub(crate) struct SettingsView {
 
 impl From<&BackupJob> for SettingsView {
     fn from(job: &BackupJob) -> Self {
-        let (schedule, retention) = (job.schedule, job.retention);
         let rule = |r: &BandwidthRule| BandwidthView {
             from_hour: r.from_hour,
             to_hour: r.to_hour,
             bytes_per_second: r.bytes_per_second,
         };
         Self {
-            schedule: ScheduleView {
-                every_seconds: schedule.every_seconds,
-                replay_debt_seconds_max: schedule.replay_debt_seconds_max,
-            },
-            retention: RetentionView {
-                recent_hours: retention.recent_hours,
-                six_hourly_days: retention.six_hourly_days,
-                daily_days: retention.daily_days,
-                weekly_weeks: retention.weekly_weeks,
-                monthly_months: retention.monthly_months,
-                oplog_window_days: retention.oplog_window_days,
-            },
+            schedule: job.schedule.into(),
+            retention: job.retention.into(),
             bandwidth: job.bandwidth.iter().map(rule).collect(),
             member: job.member.clone(),
             link_hours: job.link_hours,
@@ -179,8 +194,9 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>,
 pub(crate) async fn change_settings(
     State(state): State<WebState>,
     of: OfBackup,
+    IfMatch(seen): IfMatch,
     JsonOf(change): JsonOf<ChangeSettings>,
-) -> Result<Json<SettingsView>, ApiError> {
+) -> Result<Tagged<SettingsView>, ApiError> {
     let retention = change.retention.map(RetentionView::policy).transpose()?;
     let rule = |r: &BandwidthView| BandwidthRule {
         from_hour: r.from_hour,
@@ -188,10 +204,7 @@ pub(crate) async fn change_settings(
         bytes_per_second: r.bytes_per_second,
     };
     let new = BackupSettings {
-        schedule: change.schedule.map(|s| SnapshotSchedule {
-            every_seconds: s.every_seconds,
-            replay_debt_seconds_max: s.replay_debt_seconds_max,
-        }),
+        schedule: change.schedule.map(Into::into),
         retention,
         bandwidth: change.bandwidth.map(|rules| rules.iter().map(rule).collect()),
         member: change.member,
@@ -199,9 +212,10 @@ pub(crate) async fn change_settings(
         link_uses: change.link_uses,
         labels: change.labels,
     };
-    state.metadb().update_backup_settings(&of.job.id, &new).await.map_err(fault)?;
-    let (old, now) = (SettingsView::from(&of.job), SettingsView::from(&reread(&state, &of.job).await?));
+    state.metadb().update_backup_settings_seen(&of.job.id, &new, &seen).await.map_err(meta_fault)?;
+    let job = reread(&state, &of.job).await?;
+    let (old, now) = (SettingsView::from(&of.job), SettingsView::from(&job));
     let doc = |view: &SettingsView| bson::serialize_to_document(view).ok();
     state.audit_change(&of.caller, Some(&of.group.id), "settings changed", &of.job.rs, doc(&old), doc(&now)).await;
-    Ok(Json(now))
+    Ok(Tagged(job.settings_rev, now))
 }

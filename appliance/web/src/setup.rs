@@ -51,6 +51,14 @@ pub(crate) struct NewClaim {
     group: String,
 }
 
+/// A set-up code to look at.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TriedCode {
+    /// As it is typed.
+    code: String,
+}
+
 /// Whether an administrator has an account, and what a page before the sign-in must know.
 #[utoipa::path(get, path = "/setup", tag = "setup", security(()), responses(
     (status = 200, body = SetupView), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -64,6 +72,24 @@ pub(crate) async fn show_setup(State(state): State<WebState>) -> Result<Json<Set
         oidc: state.metadb().oidc_settings().await.map_err(fault)?.map(|set| set.label),
         ldap: state.metadb().ldap_settings().await.map_err(fault)?.is_some(),
     }))
+}
+
+/// Looks whether a set-up code is the right one, before anything else is typed. It changes nothing; guesses are counted.
+#[utoipa::path(post, path = "/setup/code", tag = "setup", request_body = TriedCode, security(()), responses(
+    (status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn try_code(
+    State(state): State<WebState>,
+    Peer(address): Peer,
+    JsonOf(tried): JsonOf<TriedCode>,
+) -> Result<StatusCode, ApiError> {
+    limits::setup(&state, address).await?;
+    if state.metadb().claimed().await.map_err(fault)? {
+        return Err(claimed());
+    }
+    match state.metadb().is_setup_code(&normal_code(&tried.code)).await.map_err(fault)? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(wrong_code()),
+    }
 }
 
 /// Claims the appliance with its set-up code: makes the administrator's account and the first group, and signs in.

@@ -13,14 +13,19 @@ use utoipa::ToSchema;
 
 use crate::{
     caller::{InGroup, fault, meta_fault},
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::rfc3339_of,
+    limits,
+    pages::{Order, Page, PageQuery},
     problem::{ApiError, Problem},
     state::WebState,
 };
 
 /// Where SSH listens.
 const SSH_PORT: u16 = 22;
+
+/// Longest name of a host, in bytes (DNS: 253).
+const HOST_BYTES_MAX: usize = 253;
 
 /// The public key with which the appliance logs in for a group.
 #[derive(Debug, Serialize, ToSchema)]
@@ -113,16 +118,17 @@ pub(crate) async fn show_sftp_key(State(state): State<WebState>, of: InGroup) ->
     Ok(Json(SftpKeyView { public_key: key.public_line }))
 }
 
-/// The group's targets.
+/// The group's targets, by name.
 #[utoipa::path(get, path = "/groups/{group}/sftp/targets", tag = "sftp",
-    params(("group" = String, Path, description = "id or name")),
+    params(("group" = String, Path, description = "id or name"), PageQuery),
     responses((status = 200, body = [SftpTargetView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_sftp_targets(
     State(state): State<WebState>,
     of: InGroup,
-) -> Result<Json<Vec<SftpTargetView>>, ApiError> {
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<SftpTargetView>, ApiError> {
     let targets = state.metadb().sftp_targets(&of.group.id).await.map_err(fault)?;
-    Ok(Json(targets.into_iter().map(view).collect()))
+    Ok(query.cut(targets, Order::Up, |target| target.name.clone())?.map(view))
 }
 
 /// Connects to a server once, without logging in, and shows its host key.
@@ -130,12 +136,17 @@ pub(crate) async fn list_sftp_targets(
     params(("group" = String, Path, description = "id or name")),
     responses((status = 200, body = ShownHostKey), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn look_at_sftp_server(
-    _of: InGroup,
+    State(state): State<WebState>,
+    of: InGroup,
     JsonOf(at): JsonOf<LookAtServer>,
 ) -> Result<Json<ShownHostKey>, ApiError> {
-    if at.host.is_empty() {
-        return Err(ApiError::bad_request("name the host to look at"));
+    if at.host.is_empty() || at.host.len() > HOST_BYTES_MAX || at.host.chars().any(|c| c.is_control() || c == ' ') {
+        return Err(ApiError::bad_request("name the host to look at, without spaces"));
     }
+    // This server connects to what someone names: bounded, and written down.
+    limits::look(&state, of.caller.fingerprint()).await?;
+    let named = format!("{}:{}", at.host, at.port.unwrap_or(SSH_PORT));
+    state.audit(&of.caller, Some(&of.group.id), "SFTP server looked at", &named).await;
     let server = Server { host: at.host, port: at.port.unwrap_or(SSH_PORT), user: String::new() };
     let key = holdfast_sftp::look(&server).await.map_err(sftp_fault)?;
     Ok(Json(ShownHostKey { host_key: key.line().map_err(sftp_fault)?, fingerprint: key.fingerprint() }))

@@ -12,12 +12,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use holdfast_metadb::{AuditEntry, NewSession, SecondFactor, Session, User};
+use holdfast_domain::{Action, Resource, may};
+use holdfast_metadb::{AuditEntry, GroupCreation, NewSession, SecondFactor, Session, User};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    caller::{Caller, Own, Peer, Person, fault, person_of},
+    caller::{Caller, Own, Peer, Person, fault, is_recent, person_of, prove_again},
     cookie,
     extract::JsonOf,
     instant::rfc3339_of,
@@ -92,6 +93,8 @@ pub(crate) struct CurrentSession {
     origin: String,
     /// Second factor.
     totp: TotpView,
+    /// The person may make groups, by a role or because everyone may.
+    makes_groups: bool,
     /// Until when restores and deletes are not asked about, RFC 3339.
     verified_until: String,
     /// When the session ends at the latest, RFC 3339.
@@ -124,6 +127,8 @@ pub(crate) async fn current(state: &WebState, person: &Person, session: &Session
             required: person.needs_totp(policy.totp) && !session.factor_elsewhere,
             recovery_codes: person.user.recovery.len(),
         },
+        makes_groups: policy.group_creation == GroupCreation::Everyone
+            || may(&person.user.global_roles, Action::Create, Resource::Groups),
         verified_until: rfc3339_of(bson::DateTime::from_millis(verified)),
         expires: rfc3339_of(session.expires),
     })
@@ -137,14 +142,30 @@ pub(crate) async fn begin(
     headers: &HeaderMap,
     how: &str,
 ) -> Result<Response, ApiError> {
-    begin_by(state, user, SecondFactor::Here, address, headers, how).await
+    begin_by(state, user, Entry::here(), address, headers, how).await
 }
 
-/// The same, and whose second factor counts in this session.
+/// How someone came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Whose second factor counts in this session.
+    pub(crate) factor: SecondFactor,
+    /// When they proved who they are; None: just now.
+    pub(crate) proved: Option<bson::DateTime>,
+}
+
+impl Entry {
+    /// By a secret that was shown here, just now.
+    pub(crate) const fn here() -> Self {
+        Self { factor: SecondFactor::Here, proved: None }
+    }
+}
+
+/// The same, and how the person came in.
 pub(crate) async fn begin_by(
     state: &WebState,
     user: &User,
-    factor: SecondFactor,
+    entry: Entry,
     address: IpAddr,
     headers: &HeaderMap,
     how: &str,
@@ -158,19 +179,28 @@ pub(crate) async fn begin_by(
         idle: Duration::from_secs(u64::from(policy.session_idle_minutes) * 60),
         address: address.to_string(),
         agent: agent.to_owned(),
+        verified: entry.proved,
+        factor_elsewhere: entry.factor == SecondFactor::Provider,
     };
     let person = person_of(state, &user.id).await?.ok_or_else(wrong)?;
-    let (mut session, secret) = state.metadb().create_session(new).await.map_err(fault)?;
-    if factor == SecondFactor::Provider {
-        state.metadb().session_factor_elsewhere(&session.hash).await.map_err(fault)?;
-        session.factor_elsewhere = true;
-    }
+    let (session, secret) = state.metadb().create_session(new).await.map_err(fault)?;
+    end_former(state, user, headers).await?;
     let view = current(state, &person, &session).await?;
     let caller = Caller::signed_in(person, session, address);
     state.audit(&caller, None, how, &user.email).await;
     let mut response = (StatusCode::CREATED, Json(view)).into_response();
     set_cookie(&mut response, cookie::set(&secret, lifetime.as_secs(), state.secure()));
     Ok(response)
+}
+
+/// Ends the session whose cookie the new one replaces in this browser: nobody could end it there any more.
+async fn end_former(state: &WebState, user: &User, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(secret) = cookie::read(headers, state.secure()) else { return Ok(()) };
+    let former = state.metadb().verify_session(&secret).await.map_err(fault)?;
+    if let Some(former) = former.filter(|former| former.user == user.id) {
+        state.metadb().end_session(&user.id, &former.id).await.map_err(fault)?;
+    }
+    Ok(())
 }
 
 fn set_cookie(response: &mut Response, value: Option<HeaderValue>) {
@@ -215,7 +245,32 @@ pub(crate) async fn sign_in(
     }
     limits::signed_in(&state, &body.email, address).await?;
     let how = if user.origin == "ldap" { "signed in by the directory" } else { "signed in" };
-    begin_by(&state, &user, factor, address, &headers, how).await
+    begin_by(&state, &user, Entry { factor, proved: None }, address, &headers, how).await
+}
+
+/// True when this is the person's password: here, or in the directory where they sign in. Of someone who signs in by a provider it never is.
+pub(crate) async fn is_password(state: &WebState, user: &User, password: &str) -> Result<bool, ApiError> {
+    match user.origin.as_str() {
+        "ldap" => ldap::proves(state, user, password).await,
+        _ => Ok(verify_password(password, user.password.as_deref()).await),
+    }
+}
+
+/// Refuses someone at their own account who does not show their password once more: an open browser is not enough for what gives lasting
+/// access. Whoever signs in by a provider has none to show: they must have signed in just now.
+pub(crate) async fn prove(state: &WebState, own: &Own, password: &str) -> Result<(), ApiError> {
+    let (user, session) = (&own.person.user, &own.session);
+    limits::prove(state, session).await?;
+    if user.origin == "oidc" {
+        let minutes = state.access_policy().await?.verified_minutes;
+        if !is_recent(session.verified.max(session.created), minutes) {
+            return Err(prove_again(user));
+        }
+    } else if !is_password(state, user, password).await? {
+        let title = "The sign-in is not right";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "credentials", title, "the password is wrong"));
+    }
+    limits::proved(state, session).await
 }
 
 /// Notes a refusal. What was typed as an address may be anything: it is cut and cleaned.
@@ -263,10 +318,8 @@ pub(crate) async fn verify_again(
     let right = if user.has_totp() {
         let code = body.totp.as_deref().ok_or_else(totp::code_needed)?;
         totp::take(&state, user, code).await?
-    } else if user.origin == "ldap" {
-        ldap::proves(&state, user, body.password.as_deref().unwrap_or_default()).await?
     } else {
-        verify_password(body.password.as_deref().unwrap_or_default(), user.password.as_deref()).await
+        is_password(&state, user, body.password.as_deref().unwrap_or_default()).await?
     };
     if !right {
         refused(&state, &user.email, address, "proof of identity refused").await;

@@ -45,8 +45,8 @@ pub(crate) struct MappingLine {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ArrivalRules {
-    /// E-mail domains whose people get an account at their first sign-in. Empty: everyone where sign-up is open, else nobody. Where the
-    /// sign-up is closed nobody gets one.
+    /// E-mail domains whose people get an account at their first sign-in. Empty: everyone where sign-up is open, else who is invited. Where
+    /// the sign-up is closed nobody gets one.
     domains: Vec<String>,
     /// Whoever has a verified address there takes over the account of that address here; its password no longer works.
     link_by_email: bool,
@@ -99,14 +99,13 @@ impl ArrivalRules {
             if line.theirs.trim().is_empty() {
                 return Err(ApiError::bad_request("a line of the mapping names no group of the other side"));
             }
-            if find_group(state, &line.group).await?.is_none() {
-                return Err(ApiError::bad_request(format!(
-                    "the mapping names {:?}: there is no such group",
-                    line.group
-                )));
-            }
+            let found = find_group(state, &line.group).await?;
+            let unknown =
+                || ApiError::bad_request(format!("the mapping names {:?}: there is no such group", line.group));
+            let group = found.ok_or_else(unknown)?;
             let roles = some_roles(&line.roles)?;
-            mapping.push(GroupMapping { theirs: line.theirs.trim().to_owned(), group: line.group, roles });
+            // By its id: whoever makes a group of the same name later gets nobody's roles.
+            mapping.push(GroupMapping { theirs: line.theirs.trim().to_owned(), group: group.id.to_string(), roles });
         }
         let second_factor = match self.second_factor {
             SecondFactorName::Here => SecondFactor::Here,

@@ -75,11 +75,11 @@ pub(crate) async fn sign_up(
     mail::in_background(async move {
         let state = background;
         let message = if state.metadb().user_by_email(&user.email).await.map_err(fault)?.is_some() {
-            Message::known(&user.email, state.web_url())
+            Message::known(&user.email, &state.public_url())
         } else {
             let facts = doc! { "email": &user.email, "name": &user.name };
             let secret = state.metadb().create_one_time(OneTimeKind::SignUp, facts, LIFETIME).await.map_err(fault)?;
-            let link = format!("{}/sign-up#token={secret}", state.web_url().trim_end_matches('/'));
+            let link = format!("{}/sign-up#token={secret}", state.public_url());
             Message::sign_up(&user.email, &link)
         };
         if !mail::post(&state, message).await? {

@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 use crate::{
     backups::terminated,
     caller::{OfBackup, fault},
-    extract::{JsonOf, PathOf},
+    extract::{JsonOf, PathOf, QueryOf},
     instant::{Instant, rfc3339, rfc3339_of},
+    pages::{Order, Page, PageQuery},
     points::{Points, Snapshot, class_of},
     problem::{ApiError, Problem},
     restores::word,
@@ -140,17 +141,19 @@ pub(crate) struct SnapshotRequestView {
 
 /// The snapshots of a backup, oldest first.
 #[utoipa::path(get, path = "/groups/{group}/backups/{rs}/snapshots", tag = "snapshots",
-    params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set")),
+    params(("group" = String, Path, description = "id or name"), ("rs" = String, Path, description = "name of the replica set"), PageQuery),
     responses((status = 200, body = [SnapshotView]), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list_snapshots(
     State(state): State<WebState>,
     of: OfBackup,
-) -> Result<Json<Vec<SnapshotView>>, ApiError> {
-    Ok(Json(views(&state, &of).await?))
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Page<SnapshotView>, ApiError> {
+    let points = Points::read(&state, &of.job).await?;
+    let (snapshots, page) = query.cut(points.snapshots, Order::Up, Snapshot::place)?.take();
+    Ok(page.of(views(&state, &of, &snapshots).await?))
 }
 
-async fn views(state: &WebState, of: &OfBackup) -> Result<Vec<SnapshotView>, ApiError> {
-    let points = Points::read(state, &of.job).await?;
+async fn views(state: &WebState, of: &OfBackup, snapshots: &[Snapshot]) -> Result<Vec<SnapshotView>, ApiError> {
     let account = state.blockstore().account().await;
     let account = account.map_err(|error| ApiError::from_class(class_of(error.class()), &error))?;
     let grace = state.metadb().trash_grace_seconds().await.map_err(fault)?;
@@ -159,7 +162,7 @@ async fn views(state: &WebState, of: &OfBackup) -> Result<Vec<SnapshotView>, Api
         let proof = last.filter(|proof| proof.snapshot == s.root.id.to_string())?;
         Some(if proof.good { "good" } else { "failed" }.to_owned())
     };
-    Ok(points.snapshots.iter().map(|s| view(s, proof(s), account.as_ref(), grace)).collect())
+    Ok(snapshots.iter().map(|s| view(s, proof(s), account.as_ref(), grace)).collect())
 }
 
 /// One snapshot.
@@ -173,7 +176,8 @@ pub(crate) async fn show_snapshot(
     path: PathOf<(String, String, SnapshotId)>,
 ) -> Result<Json<SnapshotView>, ApiError> {
     let PathOf((_, _, id)) = path;
-    let found = views(&state, &of).await?.into_iter().find(|view| view.id == id.as_str());
+    let points = Points::read(&state, &of.job).await?;
+    let found = views(&state, &of, &points.snapshots).await?.into_iter().find(|view| view.id == id.as_str());
     found.map(Json).ok_or_else(|| ApiError::not_found(format!("{}/{} has no snapshot {id}", of.group.name, of.job.rs)))
 }
 

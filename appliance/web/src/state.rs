@@ -51,6 +51,8 @@ pub struct WebParts {
 struct Inner {
     parts: WebParts,
     web_url: OnceLock<String>,
+    /// As it was set in the app.
+    public_url: Mutex<Option<Arc<str>>>,
     policy: Mutex<Option<(Instant, AccessPolicy)>>,
     hub: Hub,
     browser_certificate: BrowserCertificateSlot,
@@ -69,6 +71,7 @@ impl WebState {
         Self(Arc::new(Inner {
             parts,
             web_url: OnceLock::new(),
+            public_url: Mutex::new(None),
             policy: Mutex::new(None),
             hub,
             browser_certificate: BrowserCertificateSlot::default(),
@@ -107,8 +110,20 @@ impl WebState {
         &self.0.parts.ca_pin
     }
 
+    /// How web is reached as it is configured: agents and certificates go by it.
     pub(crate) fn web_url(&self) -> &str {
         self.0.web_url.get().unwrap_or(&self.0.parts.web_url)
+    }
+
+    /// How people reach this server: as it was set in the app, else as it is configured. Without a slash at its end.
+    pub(crate) fn public_url(&self) -> Arc<str> {
+        let set = self.0.public_url.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        set.unwrap_or_else(|| self.web_url().trim_end_matches('/').into())
+    }
+
+    /// Goes by this public URL from now on; None: by the configured one.
+    pub(crate) fn note_public_url(&self, url: Option<&str>) {
+        *self.0.public_url.lock().unwrap_or_else(PoisonError::into_inner) = url.map(Into::into);
     }
 
     pub(crate) fn ingest_url(&self) -> &str {

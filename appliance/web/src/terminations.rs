@@ -11,7 +11,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use blockstore_engine::{Purpose, RootError, RootId};
 use bson::DateTime;
 use holdfast_domain::{BackupEvent, BackupState, CloseReason};
-use holdfast_metadb::BackupJob;
+use holdfast_metadb::{BackupJob, MetaError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -163,7 +163,13 @@ pub(crate) async fn take_back_termination(
     if of.job.state != BackupState::Terminated {
         return Err(ApiError::conflict("notTerminated", "the backup is not terminated: there is nothing to take back"));
     }
-    state.metadb().operate(&of.job.id, BackupEvent::TakeBack).await.map_err(fault)?;
+    state.metadb().take_termination_back(&of.job.id).await.map_err(|error| match error {
+        MetaError::State { .. } => ApiError::conflict(
+            "terminationOver",
+            "the time to take it back is over: what was left of the backup is being removed. Start a new one when it is gone",
+        ),
+        error => fault(error),
+    })?;
     // What the schedule or someone put into the trash before stays there.
     let since = of.job.state_since.timestamp_millis() - CLOCKS_DIFFER_MS;
     let went = |at: DateTime| at.timestamp_millis() >= since;

@@ -1,30 +1,23 @@
 //! The timeline of a backup: how much happened when, commands, elections, chains and the gaps between them.
 //!
-//! Made from the summaries of ledger entries alone; no payload is read.
-
-use std::collections::BTreeMap;
+//! Made from rollups ([`holdfast_ledger::Rollups`]): a year costs as little as an hour. No payload is read.
 
 use axum::{Json, extract::State};
-use holdfast_domain::{EntryBody, OpKind, Ts};
+use holdfast_domain::Ts;
+use holdfast_ledger::{Bin, Event, EventKind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     caller::{OfBackup, fault},
     extract::QueryOf,
-    instant::{Instant, InstantAt, parse_at},
+    instant::{InstantAt, parse_at},
     points::Points,
     problem::{ApiError, Problem},
     restores::word,
     state::WebState,
 };
 
-/// Entries read at a time.
-const ENTRIES_BATCH: i64 = 500;
-/// Entries read for one answer; `truncated` says when there were more.
-const ENTRIES_MAX: usize = 50_000;
-/// Marks of one kind in one answer.
-const MARKS_MAX: usize = 2_000;
 /// What is shown when nothing is said, in seconds before now: an hour.
 const SPAN_SECONDS: i64 = 3_600;
 
@@ -39,11 +32,11 @@ pub(crate) struct TimelineQuery {
     to: Option<String>,
 }
 
-/// Operations of one minute.
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub(crate) struct MinuteView {
-    /// Start of the minute, seconds since 1970.
-    minute: u32,
+/// Operations of some minutes.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct BinView {
+    /// Start, seconds since 1970, a multiple of `binSeconds`.
+    from: u32,
     /// Documents inserted.
     inserts: i64,
     /// Documents changed.
@@ -54,15 +47,55 @@ pub(crate) struct MinuteView {
     ddl: i64,
 }
 
-/// A command.
+impl From<Bin> for BinView {
+    fn from(bin: Bin) -> Self {
+        let all = bin.operations;
+        Self { from: bin.from, inserts: all.inserts, updates: all.updates, deletes: all.deletes, ddl: all.ddl }
+    }
+}
+
+/// What sort of event.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum EventKindView {
+    /// A collection, database or view went away.
+    Drop,
+    /// An index was built or dropped.
+    Index,
+    /// Another command.
+    Command,
+    /// Another primary was elected.
+    Election,
+}
+
+/// A command or an election; where many lie close to each other, all of one kind.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DdlView {
-    /// When.
+pub(crate) struct EventView {
+    /// When; the first of them.
     at: InstantAt,
-    /// Its name.
+    /// The second of the last of them.
+    to: u32,
+    /// What.
+    kind: EventKindView,
+    /// How many.
+    count: i64,
+    /// Name of the (first) command; empty for an election.
     command: String,
     /// The namespace that it names.
     ns: String,
+}
+
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        let kind = match event.kind {
+            EventKind::Drop => EventKindView::Drop,
+            EventKind::Index => EventKindView::Index,
+            EventKind::Command => EventKindView::Command,
+            EventKind::Election => EventKindView::Election,
+        };
+        let Event { at, to, count, command, ns, .. } = event;
+        Self { at: at.into(), to, kind, count, command, ns }
+    }
 }
 
 /// A chain.
@@ -94,20 +127,20 @@ pub(crate) struct GapView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TimelineView {
-    /// Operations per minute.
-    minutes: Vec<MinuteView>,
-    /// Commands, at most 2,000.
-    ddl: Vec<DdlView>,
-    /// Elections.
-    elections: Vec<Instant>,
+    /// Width of a bin, in seconds: the smallest of which the span has at most 600.
+    bin_seconds: u32,
+    /// Operations, bins without any left out.
+    bins: Vec<BinView>,
+    /// Commands and elections: 500 one by one, more of them by kind and bin.
+    events: Vec<EventView>,
     /// Chains.
     chains: Vec<ChainView>,
     /// Gaps between chains.
     gaps: Vec<GapView>,
     /// What can be restored.
     ranges: Vec<crate::backups::RangeView>,
-    /// More was there than one answer holds: ask for a shorter span.
-    truncated: bool,
+    /// The newest entries are not counted yet: what was written last is missing here, and comes.
+    behind: bool,
 }
 
 /// The timeline between two instants.
@@ -121,20 +154,16 @@ pub(crate) async fn show_timeline(
 ) -> Result<Json<TimelineView>, ApiError> {
     let now = jiff::Timestamp::now().as_second();
     let second = |s: i64| Ts { t: u32::try_from(s.max(0)).unwrap_or(u32::MAX), i: 0 };
-    let from = match &query.from {
-        // A whole second begins at its first entry.
-        Some(text) => {
-            Some(parse_at(text)?).map(|ts| if ts.i == u32::MAX { Ts { i: 0, ..ts } } else { ts }).unwrap_or(Ts::ZERO)
-        }
-        None => second(now - SPAN_SECONDS),
-    };
-    let to = query.to.as_deref().map(parse_at).transpose()?.unwrap_or(Ts { t: u32::MAX, i: u32::MAX });
+    let to = query.to.as_deref().map(parse_at).transpose()?.unwrap_or_else(|| second(now));
+    let from = query.from.as_deref().map(parse_at).transpose()?.unwrap_or_else(|| second(now - SPAN_SECONDS));
+    if from.t > to.t {
+        return Err(ApiError::bad_request("`from` lies after `to`"));
+    }
     let points = Points::read(&state, &of.job).await?;
-    let mut out = Collected::default();
+    let rollups = state.ledger().rollups(&of.job.id, &points.chains, from.t, to.t).await.map_err(fault)?;
     let mut chains = Vec::with_capacity(points.chains.len());
     // Why a history ended is asked of every one: a gap far from its ends, and wider than what is shown, has the same reason.
     for (span, ended) in points.chains.iter().zip(points.ended(&state, &of.job).await?) {
-        out.chain(&state, &of, span, from, to).await?;
         chains.push(ChainView {
             chain: span.chain,
             from: span.from.ts.into(),
@@ -146,82 +175,12 @@ pub(crate) async fn show_timeline(
     let gaps = points.chains.windows(2).filter(|pair| pair[0].to.ts < pair[1].from.ts);
     let gaps = gaps.map(|pair| GapView { from: pair[0].to.ts.into(), to: pair[1].from.ts.into() }).collect();
     Ok(Json(TimelineView {
-        minutes: out.minutes.into_values().collect(),
-        ddl: out.ddl,
-        elections: out.elections,
+        bin_seconds: rollups.bin_seconds,
+        bins: rollups.bins.into_iter().map(Into::into).collect(),
+        events: rollups.events.into_iter().map(Into::into).collect(),
         chains,
         gaps,
         ranges: points.ranges().into_iter().map(Into::into).collect(),
-        truncated: out.truncated,
+        behind: rollups.behind,
     }))
-}
-
-#[derive(Default)]
-struct Collected {
-    minutes: BTreeMap<u32, MinuteView>,
-    ddl: Vec<DdlView>,
-    elections: Vec<Instant>,
-    entries: usize,
-    truncated: bool,
-}
-
-impl Collected {
-    /// Adds what of one chain lies between the instants.
-    async fn chain(
-        &mut self,
-        state: &WebState,
-        of: &OfBackup,
-        span: &holdfast_domain::ChainSpan,
-        from: Ts,
-        to: Ts,
-    ) -> Result<(), ApiError> {
-        let job = &of.job.id;
-        if span.to.ts < from || span.from.ts > to {
-            return Ok(());
-        }
-        let start = state.ledger().entry_at(job, span.chain, from).await.map_err(fault)?;
-        let mut seq = start.map_or(span.first_seq, |at| at.seq).max(span.first_seq);
-        loop {
-            let entries = state.ledger().entries(job, span.chain, seq, ENTRIES_BATCH).await.map_err(fault)?;
-            let Some(last) = entries.last() else { return Ok(()) };
-            seq = last.entry.at.seq + 1;
-            for stored in entries {
-                if matches!(stored.entry.body, EntryBody::Close { .. }) || stored.entry.first.ts > to {
-                    return Ok(());
-                }
-                self.entries += 1;
-                if self.entries > ENTRIES_MAX {
-                    self.truncated = true;
-                    return Ok(());
-                }
-                self.slice(&stored.summary, from, to);
-            }
-        }
-    }
-
-    fn slice(&mut self, summary: &holdfast_domain::SliceSummary, from: Ts, to: Ts) {
-        let first = from.t - from.t % 60;
-        for count in summary.counts.iter().filter(|c| (first..=to.t).contains(&c.minute)) {
-            let minute = self
-                .minutes
-                .entry(count.minute)
-                .or_insert_with(|| MinuteView { minute: count.minute, ..MinuteView::default() });
-            match count.kind {
-                OpKind::Insert => minute.inserts += count.count,
-                OpKind::Update => minute.updates += count.count,
-                OpKind::Delete => minute.deletes += count.count,
-                OpKind::Ddl => minute.ddl += count.count,
-            }
-        }
-        for mark in summary.ddl.iter().filter(|m| (from..=to).contains(&m.at.ts)) {
-            if self.ddl.len() >= MARKS_MAX {
-                self.truncated = true;
-                break;
-            }
-            self.ddl.push(DdlView { at: mark.at.ts.into(), command: mark.command.clone(), ns: mark.ns.clone() });
-        }
-        let elections = summary.elections.iter().filter(|e| (from..=to).contains(&e.ts));
-        self.elections
-            .extend(elections.take(MARKS_MAX.saturating_sub(self.elections.len())).map(|e| Instant::from(*e)));
-    }
 }

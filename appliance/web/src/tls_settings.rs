@@ -115,7 +115,7 @@ fn view(state: &WebState, stored: &Stored) -> Result<CertificateView, ApiError> 
     let now = jiff::Timestamp::now().as_second();
     let days_left = (certificate.not_after - now).div_euclid(DAY_SECONDS);
     Ok(CertificateView {
-        covers_public_url: certificate.covers(&host_of(state.web_url())),
+        covers_public_url: certificate.covers(&host_of(&state.public_url())),
         names: certificate.names,
         issuer: certificate.issuer,
         not_before: rfc3339(certificate.not_before),
@@ -129,7 +129,7 @@ fn view(state: &WebState, stored: &Stored) -> Result<CertificateView, ApiError> 
 
 async fn shown(state: &WebState) -> Result<TlsView, ApiError> {
     let certificate = stored(state).await?.map(|stored| view(state, &stored)).transpose()?;
-    Ok(TlsView { certificate, public_host: host_of(state.web_url()) })
+    Ok(TlsView { certificate, public_host: host_of(&state.public_url()) })
 }
 
 /// The certificate that browsers see.

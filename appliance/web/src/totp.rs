@@ -13,8 +13,8 @@ use crate::{
     caller::{Own, fault},
     extract::JsonOf,
     limits,
-    passwords::verify_password,
     problem::{ApiError, Problem},
+    sign_in,
     state::WebState,
 };
 
@@ -46,7 +46,7 @@ pub(crate) struct Code {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BeginTotp {
-    /// The password, again.
+    /// The password, again: here or in the directory. Whoever signs in by a provider sends none and has signed in just now.
     password: String,
 }
 
@@ -132,12 +132,7 @@ pub(crate) async fn begin_totp(
     if user.has_totp() {
         return Err(ApiError::conflict("totpEnabled", "there is a second factor already: remove it first"));
     }
-    limits::prove(&state, &own.session).await?;
-    if user.password.is_some() && !verify_password(&body.password, user.password.as_deref()).await {
-        let title = "The sign-in is not right";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "credentials", title, "the password is wrong"));
-    }
-    limits::proved(&state, &own.session).await?;
+    sign_in::prove(&state, &own, &body.password).await?;
     let secret: [u8; SECRET_BYTES] = rand::random();
     let totp = Totp::new(state.seal_totp(&user.id, &secret)?);
     state.metadb().put_totp(&user.id, Some(&totp), &[]).await.map_err(fault)?;

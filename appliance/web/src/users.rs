@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use bson::{Document, doc};
 use holdfast_domain::{Role, UserId};
-use holdfast_metadb::{MetaError, OneTimeKind, User};
+use holdfast_metadb::{MetaError, OneTimeKind, Seen, User};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -15,6 +15,7 @@ use crate::{
     members::{check_grant, not_self},
     password_resets,
     problem::{ApiError, Problem},
+    revision::{IfMatch, Tagged},
     roles::{RoleName, names, roles},
     state::WebState,
 };
@@ -42,6 +43,8 @@ pub(crate) struct UserView {
     origin: String,
     /// When it was made, RFC 3339.
     created: String,
+    /// Counts the changes of name, address, roles and standing: the account's tag, for `If-Match`.
+    revision: i64,
 }
 
 impl From<&User> for UserView {
@@ -55,6 +58,7 @@ impl From<&User> for UserView {
             totp: user.has_totp(),
             origin: user.origin.clone(),
             created: rfc3339_of(user.created),
+            revision: user.rev,
         }
     }
 }
@@ -185,8 +189,9 @@ async fn read(state: &WebState, id: &UserId) -> Result<User, ApiError> {
 pub(crate) async fn show_user(
     State(state): State<WebState>,
     PathOf(id): PathOf<UserId>,
-) -> Result<Json<UserView>, ApiError> {
-    Ok(Json((&read(&state, &id).await?).into()))
+) -> Result<Tagged<UserView>, ApiError> {
+    let user = read(&state, &id).await?;
+    Ok(Tagged(user.rev, (&user).into()))
 }
 
 /// Changes an account: name, global roles, shut or open, second factor removed. Nobody changes their own.
@@ -196,10 +201,14 @@ pub(crate) async fn change_user(
     State(state): State<WebState>,
     caller: Caller,
     PathOf(id): PathOf<UserId>,
+    IfMatch(mut seen): IfMatch,
     JsonOf(change): JsonOf<ChangeUser>,
-) -> Result<Json<UserView>, ApiError> {
+) -> Result<Tagged<UserView>, ApiError> {
     not_self(&caller, &id)?;
     let old = read(&state, &id).await?;
+    if !seen.allows(old.rev) {
+        return Err(ApiError::changed());
+    }
     // Whoever may not make such an account may not touch it either: shutting an owner out is an owner's business.
     check_grant(&caller, None, &[], &old.global_roles)?;
     let owns = state.metadb().memberships(&id).await.map_err(fault)?.iter().any(|m| m.roles.contains(&Role::Owner));
@@ -210,11 +219,14 @@ pub(crate) async fn change_user(
     check_grant(&caller, None, &old.global_roles, &after)?;
     let disabled = change.disabled.unwrap_or(old.disabled.is_some());
     if after != old.global_roles || disabled != old.disabled.is_some() {
-        state.metadb().put_standing(&id, &after, disabled).await.map_err(meta_fault)?;
+        state.metadb().put_standing_seen(&id, &after, disabled, &seen).await.map_err(meta_fault)?;
+        if seen != Seen::ANY {
+            seen = Seen::at(vec![old.rev + 1]);
+        }
     }
-    if let Some(name) = &change.name {
-        let named = User { name: name.trim().to_owned(), ..old.clone() };
-        state.metadb().put_profile(&named).await.map_err(meta_fault)?;
+    if let Some(name) = change.name.as_deref().map(str::trim).filter(|name| *name != old.name) {
+        let named = User { name: name.to_owned(), ..old.clone() };
+        state.metadb().put_profile_seen(&named, &seen).await.map_err(meta_fault)?;
     }
     if change.reset_totp {
         state.metadb().put_totp(&id, None, &[]).await.map_err(meta_fault)?;
@@ -225,5 +237,5 @@ pub(crate) async fn change_user(
     let new = read(&state, &id).await?;
     let (before, now) = (Some(facts(&old)), Some(facts(&new)));
     state.audit_change(&caller, None, "account changed", &new.email, before, now).await;
-    Ok(Json((&new).into()))
+    Ok(Tagged(new.rev, (&new).into()))
 }

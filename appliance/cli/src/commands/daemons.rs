@@ -1,5 +1,7 @@
 //! `holdfast daemons`.
 
+use serde_json::json;
+
 use super::items;
 use crate::{
     args::DaemonsCommand,
@@ -8,12 +10,31 @@ use crate::{
 };
 
 pub(crate) async fn run(command: DaemonsCommand, client: &Client, output: &Output) -> anyhow::Result<()> {
-    let DaemonsCommand::List = command;
+    let (daemon, draining) = match command {
+        DaemonsCommand::List => return list(client, output).await,
+        DaemonsCommand::Drain { daemon } => (daemon, true),
+        DaemonsCommand::Undrain { daemon } => (daemon, false),
+    };
+    let changed = client.patch(&["daemons", &daemon], json!({ "draining": draining })).await?;
+    output.value(&changed, |value| match (draining, value["heads"].as_u64()) {
+        (true, Some(0)) => format!("{} takes no new backup, and has none", field(value, "name")),
+        (true, _) => format!(
+            "{} takes no new backup; its {} heads move one after the other (holdfast jobs --kind move shows how far)",
+            field(value, "name"),
+            field(value, "heads")
+        ),
+        (false, _) => format!("{} takes backups again", field(value, "name")),
+    });
+    Ok(())
+}
+
+async fn list(client: &Client, output: &Output) -> anyhow::Result<()> {
     let daemons = client.get(&["daemons"]).await?;
     output.value(&daemons, |value| {
         let row = |d: &serde_json::Value| {
-            let names = ["name", "id", "state", "heads", "labels"].map(|name| field(d, name));
-            let mut row = names.to_vec();
+            let state = if d["draining"] == true { "draining" } else { "working" };
+            let mut row =
+                vec![field(d, "name"), field(d, "id"), state.to_owned(), field(d, "heads"), field(d, "labels")];
             row.push(bytes(&d["freeBytes"]));
             row.push(field(d, "fileSystem"));
             row

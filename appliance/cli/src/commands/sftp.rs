@@ -64,6 +64,18 @@ pub(crate) enum SftpCommand {
         /// Name of the target.
         name: String,
     },
+    /// Pushes a restore that is ready: to one more target, or again where a push failed.
+    Push {
+        /// Id of the restore.
+        restore: String,
+        /// Name of a target of its group.
+        name: String,
+    },
+    /// Says how far the push of a restore is.
+    Show {
+        /// Id of the restore.
+        restore: String,
+    },
     /// Calls the push of a restore off; its link goes on working.
     Cancel {
         /// Id of the restore.
@@ -101,12 +113,38 @@ pub(crate) async fn run(command: SftpCommand, client: &Client, output: &Output) 
             let answer = client.delete(&["groups", &group, "sftp", "targets", &name]).await?;
             output.value(&answer, |_| format!("{name} is no target any more; what was pushed stays there"));
         }
+        SftpCommand::Push { restore, name } => {
+            let asked = client.post(&["restores", &restore, "delivery"], json!({ "sftp": name })).await?;
+            output.value(&asked, |asked| {
+                format!("{} at {name}: `holdfast sftp show {restore}` says how far it is", field(asked, "path"))
+            });
+        }
+        SftpCommand::Show { restore } => {
+            let found = client.get(&["restores", &restore]).await?;
+            output.value(&found["delivery"], told);
+        }
         SftpCommand::Cancel { restore } => {
             let answer = client.delete(&["restores", &restore, "delivery"]).await?;
             output.value(&answer, |_| "the push is called off; the link goes on working".to_owned());
         }
     }
     Ok(())
+}
+
+/// A push in words.
+fn told(delivery: &Value) -> String {
+    if delivery.is_null() {
+        return "this restore is pushed nowhere".to_owned();
+    }
+    let line = format!(
+        "{}  {} at {}  {} of {}",
+        field(delivery, "state"),
+        field(delivery, "path"),
+        field(delivery, "target"),
+        bytes(&delivery["sentBytes"]),
+        bytes(&delivery["totalBytes"])
+    );
+    if delivery["error"].is_null() { line } else { format!("{line}\n{}", field(delivery, "error")) }
 }
 
 /// Compares with what was given, or asks.

@@ -146,9 +146,8 @@ impl One<'_> {
             pauses.insert(id.clone(), (broken, Instant::now() + pause_after(broken)));
         }
         let last = *lock(&shown);
-        if event == DeliveryEvent::Finish {
-            let _ = self.ctx.metadb.beat_delivery(self.fence, &last).await;
-        }
+        // However it ended: how far it came since the last beat. Where it was called off or the lease went, there is nothing to say.
+        let _ = self.ctx.metadb.beat_delivery(self.fence, &last).await;
         let moved = self.ctx.metadb.move_delivery(self.fence, DeliveryState::Sending, event, error.as_deref()).await;
         match moved {
             Ok(()) if event == DeliveryEvent::Finish => {
@@ -168,20 +167,30 @@ impl One<'_> {
     }
 }
 
-/// Renews the lease and says how far it is. Cancels `lost` when the lease went or the delivery was called off.
+/// Renews the lease and says how far it is. Cancels `lost` when the lease went or the delivery was called off, and when it could not be
+/// renewed for as long as it lasts: then another daemon may be writing the same file.
 async fn beat(ctx: Arc<Context>, fence: RestoreFence, shown: Shown, lost: CancellationToken) {
     let every = BEAT_EVERY.min(ctx.lease() / 3);
+    let mut renewed = Instant::now();
     loop {
         tokio::time::sleep(every).await;
         let now = *lock(&shown);
+        let sent = Instant::now();
         match ctx.metadb.beat_delivery(&fence, &now).await {
             Err(MetaError::Fenced) => {
                 tracing::info!(restore = %fence.restore, "a delivery was called off, or its lease is another's");
                 lost.cancel();
                 return;
             }
-            Err(error) => tracing::debug!(error = chain_of(&error), "say how far a delivery is"),
-            Ok(()) => {}
+            Err(error) if renewed.elapsed() + every < ctx.lease() => {
+                tracing::debug!(error = chain_of(&error), "say how far a delivery is");
+            }
+            Err(error) => {
+                tracing::warn!(restore = %fence.restore, error = chain_of(&error), "a delivery's lease was not renewed in time");
+                lost.cancel();
+                return;
+            }
+            Ok(()) => renewed = sent,
         }
     }
 }

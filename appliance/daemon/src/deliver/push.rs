@@ -92,7 +92,7 @@ pub(super) async fn unpin(ctx: &Context, job: &RestoreJob) {
 
 /// Logs in at the target of a delivery.
 async fn log_in(ctx: &Context, job: &RestoreJob, delivery: &Delivery, master_key: &Path) -> Result<Session, PushError> {
-    let target = ctx.metadb.sftp_target(&delivery.target).await?;
+    let target = ctx.metadb.sftp_target(&delivery.target).await?.filter(|target| target.group == job.group);
     let target =
         target.ok_or(PushError::Gone("its SFTP target was removed: ask for the restore again, with another target"))?;
     let key = ctx.metadb.sftp_key(&job.group).await?;

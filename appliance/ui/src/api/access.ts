@@ -1,6 +1,6 @@
 // Sign-in, set-up, account, people, settings of access: one function per request.
 
-import { client, data } from "./client";
+import { client, data, ifSeen, tagged } from "./client";
 import type { components } from "./schema";
 
 type S = components["schemas"];
@@ -16,6 +16,8 @@ export type OpenSession = S["SessionView"];
 export type AccessSettings = S["AccessSettings"];
 export type MailSettings = S["MailView"];
 export type OidcSettings = S["OidcView"];
+export type PublicUrl = S["PublicUrlView"];
+export type BackupDefaults = S["BackupDefaultsView"];
 export type LdapSettings = S["LdapView"];
 export type ArrivalRules = S["ArrivalRules"];
 
@@ -30,6 +32,7 @@ export const roleLabel = (role: string) => ROLES.find((r) => r.value === role)?.
 export const roleOptions = ROLES.map(({ value, label, may }) => ({ value, label: `${label}: ${may}` }));
 
 export const getSetup = () => data(client.GET("/setup"));
+export const tryCode = (code: string) => client.POST("/setup/code", { body: { code } });
 export const claim = (body: S["NewClaim"]) => data(client.POST("/setup/claim", { body }));
 export const signIn = (body: S["SignIn"]) => data(client.POST("/sessions", { body }));
 export const getSession = () => data(client.GET("/sessions/current"));
@@ -65,8 +68,12 @@ export const askToJoin = (body: S["NewJoinRequest"]) => client.POST("/joinReques
 
 const of = (group: string) => ({ params: { path: { group } } });
 export const listMembers = (group: string) => data(client.GET("/groups/{group}/members", of(group)));
-export const setRoles = (group: string, user: string, roles: Role[]) =>
-  client.PUT("/groups/{group}/members/{user}", { params: { path: { group, user } }, body: { roles } });
+export const setRoles = (group: string, { user, revision }: Member, roles: Role[]) =>
+  client.PUT("/groups/{group}/members/{user}", {
+    params: { path: { group, user: user.id } },
+    body: { roles },
+    ...ifSeen(revision),
+  });
 export const removeMember = (group: string, user: string) =>
   client.DELETE("/groups/{group}/members/{user}", { params: { path: { group, user } } });
 export const listInvitations = (group: string) => data(client.GET("/groups/{group}/invitations", of(group)));
@@ -80,15 +87,25 @@ export const answerJoinRequest = (group: string, request: string, roles: Role[])
 
 export const listUsers = (cursor?: string) => data(client.GET("/users", { params: { query: { cursor, limit: 100 } } }));
 export const createUser = (body: S["NewUser"]) => data(client.POST("/users", { body }));
-export const changeUser = (user: string, body: S["ChangeUser"]) =>
-  client.PUT("/users/{user}", { params: { path: { user } }, body });
+export const changeUser = ({ id: user, revision }: User, body: S["ChangeUser"]) =>
+  client.PUT("/users/{user}", { params: { path: { user } }, body, ...ifSeen(revision) });
 export const groupAudit = (group: string, cursor?: string) =>
   data(client.GET("/groups/{group}/audit", { params: { path: { group }, query: { cursor, limit: 100 } } }));
 export const allAudit = (cursor?: string) => data(client.GET("/audit", { params: { query: { cursor, limit: 100 } } }));
-export const getAccess = () => data(client.GET("/settings/access"));
-export const setAccess = (body: AccessSettings) => data(client.PUT("/settings/access", { body }));
-export const getMail = () => data(client.GET("/settings/mail"));
-export const setMail = (body: S["SetMail"]) => data(client.PUT("/settings/mail", { body }));
+
+/** Settings are read with their revision and set if they are still at it. */
+type Seen = number | undefined;
+export const getAccess = () => tagged(client.GET("/settings/access"));
+export const setAccess = (body: AccessSettings, seen: Seen) =>
+  client.PUT("/settings/access", { body, ...ifSeen(seen) });
+export const getMail = () => tagged(client.GET("/settings/mail"));
+export const setMail = (body: S["SetMail"], seen: Seen) => client.PUT("/settings/mail", { body, ...ifSeen(seen) });
+export const getPublicUrl = () => tagged(client.GET("/settings/publicUrl"));
+export const setPublicUrl = (url: string | null, seen: Seen) =>
+  client.PUT("/settings/publicUrl", { body: { url }, ...ifSeen(seen) });
+export const getBackupDefaults = () => tagged(client.GET("/settings/backupDefaults"));
+export const setBackupDefaults = (body: BackupDefaults, seen: Seen) =>
+  client.PUT("/settings/backupDefaults", { body, ...ifSeen(seen) });
 export const getOidc = () => data(client.GET("/settings/oidc"));
 export const setOidc = (body: S["SetOidc"]) => data(client.PUT("/settings/oidc", { body }));
 export const testOidc = () => data(client.POST("/settings/oidc/test"));

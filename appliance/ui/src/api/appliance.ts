@@ -15,12 +15,25 @@ export type Pulled = S["PulledView"];
 /** How often live work is asked for, and what changes slowly. */
 const WORK_MS = 2_000;
 const SLOW_MS = 15_000;
+const HISTORY_MS = 60_000;
 
 export const blockstoreQuery = queryOptions({
   queryKey: ["blockstore", "numbers"],
   queryFn: () => data(client.GET("/blockstore")),
   refetchInterval: SLOW_MS,
 });
+export type History = S["BlockstoreHistoryView"];
+/** How the blockstore grew within so many seconds. */
+export const historyQuery = (seconds: number) =>
+  queryOptions({
+    queryKey: ["blockstore", "history", seconds],
+    queryFn: () => {
+      const from = new Date(Date.now() - seconds * 1000).toISOString();
+      return data(client.GET("/blockstore/history", { params: { query: { from } } }));
+    },
+    placeholderData: (old: History | undefined) => old,
+    refetchInterval: HISTORY_MS,
+  });
 export const workQuery = queryOptions({
   queryKey: ["blockstore", "requests"],
   queryFn: () => data(client.GET("/blockstore/requests")),

@@ -57,7 +57,7 @@ async function send(request: Request): Promise<Response> {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw offline(error);
   }
-  if (response.ok) return response;
+  if (response.ok) return request.method === "GET" ? allPages(request, response) : response;
   let body: Partial<ProblemBody> = {};
   if (response.headers.get("content-type")?.includes("json")) {
     body = ((await response.json().catch(() => ({}))) as Partial<ProblemBody> | null) ?? {};
@@ -76,10 +76,57 @@ async function send(request: Request): Promise<Response> {
   });
 }
 
+/** Pages of one list at most. */
+const PAGES_MAX = 40;
+
+/** The next page that a `Link` header names. */
+export function nextPage(of: string, link: string | null): string | null {
+  const found = /^<([^>]*)>;\s*rel="next"/.exec(link ?? "");
+  if (!found) return null;
+  const [next, from] = [new URL(found[1]!, of), new URL(of)];
+  return next.origin === from.origin && next.pathname === from.pathname ? next.href : null;
+}
+
+/** A list that the server answers page by page, as a whole. */
+async function allPages(request: Request, first: Response): Promise<Response> {
+  let next = nextPage(request.url, first.headers.get("Link"));
+  if (!next) return first;
+  const all = (await first.json()) as unknown[];
+  for (let page = 1; next && page < PAGES_MAX; page++) {
+    const answer = await fetch(new Request(next, { headers: request.headers, signal: request.signal }));
+    if (!answer.ok) return answer;
+    all.push(...((await answer.json()) as unknown[]));
+    next = nextPage(next, answer.headers.get("Link"));
+  }
+  return new Response(JSON.stringify(all), { status: 200, headers: { "Content-Type": "application/json" } });
+}
+
 /** Here a 401 is an answer to what was typed, and no news of the session. */
 const SIGNING_IN = /\/(sessions|sessions\/current|sessions\/current\/verify|sign-ins\/oidc\/finish|sign-ins\/code)$/;
 
 export const client = createClient<paths>({ baseUrl: "/api/v1", credentials: "same-origin", fetch: send });
+
+/** The revision that an answer carries: what its reader has seen. */
+export function revisionOf(response: Response): number | undefined {
+  const tag = /^(?:W\/)?"(\d+)"$/.exec(response.headers.get("ETag") ?? "");
+  return tag ? Number(tag[1]) : undefined;
+}
+
+/** For a change: it is made only if nobody made another since this revision was read. */
+export const ifSeen = (revision: number | undefined): { headers?: Record<string, string> } =>
+  revision === undefined ? {} : { headers: { "If-Match": `"${revision}"` } };
+
+/** What was read, with its revision. */
+export interface Tagged<T> {
+  value: T;
+  revision: number | undefined;
+}
+
+/** The data of an answer with its revision. */
+export async function tagged<T>(answer: Promise<{ data?: T; response: Response }>): Promise<Tagged<T>> {
+  const { data: value, response } = await answer;
+  return { value: value as T, revision: revisionOf(response) };
+}
 
 /** The data of an answer; errors were thrown on the way. */
 export async function data<T>(answer: Promise<{ data?: T }>): Promise<T> {

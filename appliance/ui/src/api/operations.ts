@@ -18,6 +18,18 @@ export const jobsQuery = (filter: { kind?: Job["kind"]; state?: Job["state"]; cu
     refetchInterval: WORK_MS,
   });
 
+export type LogLine = S["LogLineView"];
+export interface LogChoice {
+  program?: string | undefined;
+  level?: "error" | "warn" | "info" | undefined;
+  text?: string | undefined;
+}
+/** A page of the log, newest first. */
+export const logPage = (choice: LogChoice, before?: string) => {
+  const query = { ...choice, ...(before === undefined ? {} : { before }) };
+  return data(client.GET("/logs", { params: { query } }));
+};
+
 export const changeDaemon = (daemon: string, body: S["ChangeDaemon"]) =>
   client.PATCH("/daemons/{daemon}", { params: { path: { daemon } }, body });
 export const moveHead = (group: string, rs: string, daemon: string) =>

@@ -19,6 +19,7 @@ export type Cut = S["CutView"];
 export type Daemon = S["DaemonView"];
 export type ApiKey = S["KeyView"];
 export type Settings = S["SettingsView"];
+export type Policy = S["PolicyView"];
 export type Retention = S["RetentionView"];
 export type Preview = S["RetentionPreviewView"];
 
@@ -44,11 +45,8 @@ export const groupOverviewQuery = (group: string) =>
 /** The same answer, its deployments alone. */
 export const overviewQuery = (group: string) =>
   queryOptions({ ...groupOverviewQuery(group), select: (all: GroupOverview) => all.deployments });
-export const policiesQuery = (group: string) =>
-  queryOptions({
-    queryKey: ["group", group, "policies"],
-    queryFn: () => data(client.GET("/groups/{group}/policies", path(group))),
-  });
+export const policiesKey = (group: string) => ["group", group, "policies"];
+export const readPolicies = (group: string) => data(client.GET("/groups/{group}/policies", path(group)));
 export const deploymentsQuery = (group: string) =>
   queryOptions({
     queryKey: ["group", group, "deployments"],
@@ -67,10 +65,12 @@ export const backupsQuery = (group: string) =>
     queryFn: () => data(client.GET("/groups/{group}/backups", path(group))),
     ...live,
   });
+export const readBackup = (group: string, rs: string) =>
+  data(client.GET("/groups/{group}/backups/{rs}", of(group, rs)));
 export const backupQuery = (group: string, rs: string) =>
   queryOptions({
     queryKey: ["group", group, "backup", rs],
-    queryFn: () => data(client.GET("/groups/{group}/backups/{rs}", of(group, rs))),
+    queryFn: () => readBackup(group, rs),
     ...live,
   });
 export const snapshotsQuery = (group: string, rs: string) =>
@@ -131,8 +131,10 @@ export const restoreQuery = (id: string) =>
   queryOptions({
     queryKey: ["restore", id],
     queryFn: () => data(client.GET("/restores/{restore}", { params: { path: { restore: id } } })),
-    refetchInterval: (query) =>
-      query.state.data && ["ready", "failed", "expired"].includes(query.state.data.state) ? 5_000 : 700,
+    refetchInterval: ({ state: { data: restore } }) => {
+      const pushing = restore?.delivery && ["waiting", "sending"].includes(restore.delivery.state);
+      return restore && !pushing && ["ready", "failed", "expired"].includes(restore.state) ? 5_000 : 700;
+    },
   });
 export const daemonsQuery = queryOptions({
   queryKey: ["daemons"],

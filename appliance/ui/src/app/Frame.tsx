@@ -16,7 +16,7 @@ import { Link, Outlet, useNavigate, useParams, useRouterState } from "@tanstack/
 import { Suspense, useEffect, type ReactNode } from "react";
 import { signOut } from "../api/access";
 import { Waiting } from "../components/Problem";
-import { useGroupEvents, useIsLive } from "./live";
+import { useEvents, useIsLive } from "./live";
 import { Prove } from "./Prove";
 import { useEnrolment, useMay, useSession, useSignedOut } from "./session";
 import { useZone } from "./zone";
@@ -168,6 +168,9 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
           <Link to="/g/$group/people" params={params} {...rest}>
             People
           </Link>
+          <Link to="/g/$group/sftp" params={params} {...rest}>
+            SFTP targets
+          </Link>
           {may.people ? (
             <Link to="/g/$group/keys" params={params} {...rest}>
               API keys
@@ -194,6 +197,11 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
           <Link to="/admin/jobs" search={{}} {...rest}>
             Jobs
           </Link>
+          {may.over("logs:read") ? (
+            <Link to="/admin/logs" search={{}} {...rest}>
+              Log
+            </Link>
+          ) : null}
           {may.over("users:read") ? (
             <Link to="/admin/users" {...rest}>
               Users
@@ -250,7 +258,8 @@ export function Frame() {
   const navigate = useNavigate();
   useSignedOut();
   useEnrolment();
-  useGroupEvents(group);
+  const overAll = useMay(undefined).over("events:read");
+  useEvents(path.startsWith("/admin/") && overAll ? null : group);
   useEffect(() => {
     if (group) localStorage.setItem(LAST_GROUP, group);
   }, [group]);

@@ -1,4 +1,5 @@
-// Everything live: the server says over one stream of events that something of a group changed, and what is shown is asked for anew.
+// Everything live: the server says over one stream of events that something of a group, or of the appliance, changed, and what is shown is
+// asked for anew. One stream at a time: browsers open few connections to one server.
 //
 // Where the stream cannot be had (an old proxy, a restart) the pages poll; nothing ever needs a manual reload.
 import { useQueryClient } from "@tanstack/react-query";
@@ -30,18 +31,51 @@ export const useIsLive = () => useSyncExternalStore(subscribe, () => live);
 /** How often queries of live data ask again, in milliseconds. */
 export const pollMs = () => (live ? POLL_LIVE_MS : POLL_ALONE_MS);
 
-/** Listens to a group's events and renews what is shown of it. */
-export function useGroupEvents(group: string | undefined): void {
+/** What pages of the appliance read, by the kind of what changed. */
+const OF_APPLIANCE: Record<string, readonly string[]> = {
+  backup: ["jobs", "group"],
+  restore: ["jobs", "restore"],
+  agent: [],
+  deployment: [],
+  people: ["groups"],
+  key: ["apiKeys"],
+  audit: ["audit"],
+  group: ["groups"],
+  user: ["users"],
+  daemon: ["daemons", "jobs"],
+  setting: ["settings", "setup"],
+  blockstore: ["blockstore", "jobs"],
+  offsite: ["offsite", "jobs"],
+};
+/** What no event tells of, and what events renew only by themselves. */
+const APART: readonly unknown[] = ["session", "account", "invitation"];
+
+/** Whether a change of this kind renews a query of the appliance, named by the first part of its key. */
+export function renews(kind: string, first: unknown): boolean {
+  if (kind === "reload" || !(kind in OF_APPLIANCE)) return !APART.includes(first);
+  return OF_APPLIANCE[kind]!.includes(first as string);
+}
+
+/** Listens to the events of a group, or of the whole appliance (`null`), and renews what is shown of it. */
+export function useEvents(of: string | null | undefined): void {
   const queries = useQueryClient();
   useEffect(() => {
-    if (!group) return;
-    const source = new EventSource(`/api/v1/groups/${encodeURIComponent(group)}/events`);
+    if (of === undefined) return;
+    const path = of === null ? "/api/v1/events" : `/api/v1/groups/${encodeURIComponent(of)}/events`;
+    const source = new EventSource(path);
     let timer: number | undefined;
-    const changed = () => {
-      timer ??= window.setTimeout(() => {
-        timer = undefined;
-        void queries.invalidateQueries({ queryKey: ["group", group] });
-      }, GATHER_MS);
+    let kinds = new Set<string>();
+    const renew = () => {
+      timer = undefined;
+      const told = [...kinds];
+      kinds = new Set();
+      if (of === null) {
+        void queries.invalidateQueries({ predicate: ({ queryKey }) => told.some((kind) => renews(kind, queryKey[0])) });
+      } else void queries.invalidateQueries({ queryKey: ["group", of] });
+    };
+    const changed = (event: MessageEvent<string>) => {
+      kinds.add(kindOf(event.data));
+      timer ??= window.setTimeout(renew, GATHER_MS);
     };
     source.onopen = () => set(true);
     source.addEventListener("change", changed);
@@ -51,5 +85,13 @@ export function useGroupEvents(group: string | undefined): void {
       window.clearTimeout(timer);
       source.close();
     };
-  }, [group, queries]);
+  }, [of, queries]);
+}
+
+function kindOf(data: string): string {
+  try {
+    return String((JSON.parse(data) as { kind?: unknown }).kind ?? "reload");
+  } catch {
+    return "reload";
+  }
 }

@@ -62,6 +62,7 @@ export const TABLE = {
   "users:change": PEOPLE,
   "settings:read": PEOPLE,
   "settings:change": OWNERS,
+  "logs:read": MONITORING,
 } as const satisfies Record<string, readonly Role[]>;
 
 export type Permission = keyof typeof TABLE;

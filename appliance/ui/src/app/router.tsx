@@ -44,7 +44,7 @@ const signIn = createRoute({
   }),
   beforeLoad: async ({ context }) => {
     const setup = await context.queries.ensureQueryData(setupQuery);
-    if (!setup.claimed) throw redirect({ to: "/claim" });
+    if (!setup.claimed) throw redirect({ to: "/claim", search: {} });
   },
   component: lazy(() => import("../pages/SignIn"), "SignInPage"),
 });
@@ -58,6 +58,7 @@ const signedIn = createRoute({
 const claim = createRoute({
   getParentRoute: () => root,
   path: "/claim",
+  validateSearch: (search: Record<string, unknown>): { step?: string } => ({ step: text(search["step"]) }),
   component: lazy(() => import("../pages/Claim"), "ClaimPage"),
 });
 
@@ -99,7 +100,7 @@ const app = createRoute({
     } catch (error) {
       if (!(error instanceof Problem) || error.status !== 401) throw error;
       const setup = await context.queries.fetchQuery(setupQuery);
-      if (!setup.claimed) throw redirect({ to: "/claim" });
+      if (!setup.claimed) throw redirect({ to: "/claim", search: {} });
       throw redirect({ to: "/signin", search: location.pathname === "/" ? {} : { next: location.href } });
     }
   },
@@ -198,6 +199,11 @@ const restoreJob = createRoute({
   path: "/restores/$restore",
   component: lazy(() => import("../pages/RestoreJob"), "RestoreJobPage"),
 });
+const sftpTargets = createRoute({
+  getParentRoute: () => group,
+  path: "/sftp",
+  component: lazy(() => import("../pages/SftpTargets"), "SftpTargetsPage"),
+});
 const agents = createRoute({
   getParentRoute: () => group,
   path: "/agents",
@@ -224,7 +230,7 @@ const daemons = createRoute({
   path: "/admin/daemons",
   component: lazy(() => import("../pages/Daemons"), "DaemonsPage"),
 });
-type BlockstoreTab = "numbers" | "work" | "stores" | "verification" | "keys";
+type BlockstoreTab = "numbers" | "history" | "work" | "stores" | "verification" | "keys";
 export interface JobSearch {
   kind?: "snapshot" | "restore" | "blockstore" | "offsite" | "move" | "backup";
   state?: "queued" | "running" | "done" | "failed" | "cancelled";
@@ -234,7 +240,9 @@ const blockstore = createRoute({
   getParentRoute: () => app,
   path: "/admin/blockstore",
   validateSearch: (search: Record<string, unknown>): { tab?: BlockstoreTab } => ({
-    tab: (["numbers", "work", "stores", "verification", "keys"] as const).find((tab) => tab === search["tab"]),
+    tab: (["numbers", "history", "work", "stores", "verification", "keys"] as const).find(
+      (tab) => tab === search["tab"],
+    ),
   }),
   component: lazy(() => import("../pages/Blockstore"), "BlockstorePage"),
 });
@@ -254,6 +262,21 @@ const jobs = createRoute({
     cursor: text(search["cursor"]),
   }),
   component: lazy(() => import("../pages/Jobs"), "JobsPage"),
+});
+export interface LogSearch {
+  program?: string | undefined;
+  level?: "error" | "warn" | undefined;
+  text?: string | undefined;
+}
+const logs = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/logs",
+  validateSearch: (search: Record<string, unknown>): LogSearch => ({
+    program: text(search["program"]),
+    level: (["error", "warn"] as const).find((level) => level === search["level"]),
+    text: search["text"] === undefined ? undefined : text(String(search["text"])),
+  }),
+  component: lazy(() => import("../pages/Logs"), "LogsPage"),
 });
 const users = createRoute({
   getParentRoute: () => app,
@@ -316,6 +339,7 @@ const tree = root.addChildren([
       restore,
       restores,
       restoreJob,
+      sftpTargets,
       agents,
       people,
       keys,
@@ -325,6 +349,7 @@ const tree = root.addChildren([
     blockstore,
     offsite,
     jobs,
+    logs,
     users,
     applianceKeys,
     groups,

@@ -2,7 +2,15 @@
 import { Stack, Text, Title } from "@mantine/core";
 import { useEffect, type ReactNode } from "react";
 
-export function Outside({ title, lead, children }: { title: string; lead?: ReactNode; children: ReactNode }) {
+interface Props {
+  title: string;
+  lead?: ReactNode;
+  children: ReactNode;
+  /** Room for forms of several columns. */
+  wide?: boolean;
+}
+
+export function Outside({ title, lead, children, wide }: Props) {
   useEffect(() => {
     document.title = `${title} · Holdfast`;
   }, [title]);
@@ -10,7 +18,7 @@ export function Outside({ title, lead, children }: { title: string; lead?: React
     <main
       style={{ minHeight: "100vh", display: "grid", placeItems: "center", padding: 20, background: "var(--hf-soft)" }}
     >
-      <div style={{ width: "100%", maxWidth: 420 }}>
+      <div style={{ width: "100%", maxWidth: wide ? 860 : 420 }}>
         <div style={{ display: "flex", alignItems: "center", gap: 10, marginBottom: 16 }}>
           <img src="/favicon.svg" width={34} height={34} alt="" />
           <Text fw={700} size="xl">

@@ -3,7 +3,14 @@ import { Alert, Button, Group, Loader, Stack, Text, Title } from "@mantine/core"
 import type { ReactNode } from "react";
 import { Problem } from "../api/client";
 
-export function ProblemAlert({ error, retry }: { error: unknown; retry?: () => void }) {
+interface ProblemProps {
+  error: unknown;
+  retry?: () => void;
+  /** Reads anew what was changed meanwhile. */
+  reread?: () => void;
+}
+
+export function ProblemAlert({ error, retry, reread }: ProblemProps) {
   if (!error) return null;
   const problem = error instanceof Problem ? error : null;
   const title = problem?.body.title ?? "This page failed";
@@ -16,6 +23,11 @@ export function ProblemAlert({ error, retry }: { error: unknown; retry?: () => v
           {retry ? (
             <Button size="compact-sm" variant="default" onClick={retry}>
               Try again
+            </Button>
+          ) : null}
+          {reread && problem?.code === "changedMeanwhile" ? (
+            <Button size="compact-sm" variant="default" onClick={reread}>
+              Show what is there now
             </Button>
           ) : null}
           {problem ? (

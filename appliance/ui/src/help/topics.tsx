@@ -126,16 +126,19 @@ mongod --dbpath ./restored --port 29999`}</Code>
             <b>Snapshots</b>: a hollow ring is not proved, a full one is; a triangle failed.
           </li>
           <li>
-            <b>Writes/min</b>: inserts, updates and deletes together.
+            <b>Writes/min</b>: inserts, updates, deletes and commands together; of a wide bar the mean. Counted for 400
+            days, also where nothing can be restored any more.
           </li>
           <li>
-            <b>Events</b>: ◇ a command such as createIndexes, ✕ a drop, and elections.
+            <b>Events</b>: ✕ a drop, □ an index that was built or dropped, △ an election, ◇ another command. Where many
+            lie close to each other one mark says how many.
           </li>
         </ul>
         <h2>Keyboard</h2>
         <p>
-          With the timeline focused: arrow keys move the chosen second, Shift by a minute, Alt to the next mark; + and -
-          zoom; Home and End go to the first and last second that can be restored.
+          With the timeline focused: arrow keys move the chosen second, Shift by a minute, Alt by an oplog entry; Page
+          Up and Page Down go to the mark before and after; + and - zoom; Home and End go to the first and last second
+          that can be restored.
         </p>
       </>
     ),
@@ -187,6 +190,114 @@ mongod --dbpath ./restored --port 29999`}</Code>
     ),
   },
   {
+    id: "sign-in",
+    title: "Sign-in elsewhere: provider, directory",
+    body: (
+      <>
+        <p>
+          Under <b>Settings</b> people can be let in by an OpenID Connect provider, an LDAP directory, or both. Each has
+          a test; try a sign-in in another window before you rely on it.
+        </p>
+        <h2>A provider (OpenID Connect)</h2>
+        <ol>
+          <li>Register the address that the settings show there; take the client id and secret that you get.</li>
+          <li>Name the issuer, an https address whose description is read from it, and save.</li>
+          <li>Press &quot;Test what is saved&quot;: the description and its keys are read now.</li>
+        </ol>
+        <p>
+          Restores and deletions ask again: these people sign in again at the provider, which must say when it asked (
+          <code>auth_time</code>). Where it does not, a second factor that they set up here takes its place.
+        </p>
+        <h2>A directory (LDAP)</h2>
+        <ol>
+          <li>
+            Use TLS (636) or StartTLS (389). The certificate is always checked; give the CA&apos;s where the machine
+            does not know it.
+          </li>
+          <li>A service account that may read names finds the person; then their own password is tried.</li>
+          <li>
+            Test it with someone&apos;s name: the settings show who was found, with address and groups. OpenLDAP names
+            people by <code>entryUUID</code>, Active Directory by <code>objectGUID</code> and is asked with{" "}
+            <code>{"(sAMAccountName={user})"}</code>.
+          </li>
+        </ol>
+        <h2>Who gets in, and as what</h2>
+        <ul>
+          <li>
+            A first sign-in makes an account where the address is verified and its domain is listed (or anyone may make
+            an account). Closed sign-up makes none.
+          </li>
+          <li>
+            An account that is here already is taken over by its address only if you allow it, and never one with a role
+            over the appliance: keep one such account with a password here and a second factor.
+          </li>
+          <li>
+            Lines of groups give roles here to groups there. They are set anew at each sign-in: who left the group there
+            leaves it here then. To shut someone out at once, shut the account under Users too; sessions and API keys
+            end with it.
+          </li>
+        </ul>
+        <h2>It is broken, and nobody gets in</h2>
+        <p>
+          Accounts with a password here go on working. Is there none? On the server, this lets an administrator in by a
+          new password, whatever the account signed in by before:
+        </p>
+        <Code>{`holdfast-app reset-administrator --email you@example.org --config holdfast.toml`}</Code>
+      </>
+    ),
+  },
+  {
+    id: "sftp",
+    title: "Restores pushed by SFTP",
+    body: (
+      <>
+        <p>
+          A restore can go to a server by itself instead of being downloaded. Any OpenSSH server will do; the appliance
+          connects to it, never the other way round.
+        </p>
+        <ol>
+          <li>
+            Under <b>SFTP targets</b>, copy the group&apos;s public key into <code>~/.ssh/authorized_keys</code> of a
+            user at the server.
+          </li>
+          <li>
+            Add the target. The appliance shows the host key that answers; compare its fingerprint with what{" "}
+            <code>ssh-keygen -lf</code> prints at the server, then add it. From then on nothing is sent to a server that
+            shows another key.
+          </li>
+          <li>Press Test: it logs in, looks at the folder, and says how much is free there.</li>
+          <li>
+            On the page Restore choose <b>Pushed by SFTP</b>. A restore that is ready can be pushed later as well, from
+            its own page.
+          </li>
+        </ol>
+        <p>
+          While it is sent the file ends in <code>.part</code>; it gets its name when it is whole and <code>.sums</code>
+          , the BLAKE3 sums of the files in it, lies beside it. A broken connection is tried again by itself and goes on
+          where it was (<code>tar.gz</code> begins anew).
+        </p>
+        <h2>It was not delivered</h2>
+        <ul>
+          <li>
+            <b>Refuses the login</b>: the public key is not in that user&apos;s <code>authorized_keys</code>, or its
+            folders may be written by others. Put it there, then &quot;Push it again&quot;.
+          </li>
+          <li>
+            <b>The host key changed</b>: was the server set up anew? Remove the target and add it again. If not, someone
+            may be answering in its place: ask before you do.
+          </li>
+          <li>
+            <b>The disk is full</b>: make room there, then &quot;Push it again&quot;.
+          </li>
+        </ul>
+        <Code>{`holdfast sftp key GROUP
+holdfast sftp add GROUP vault --host vault.example.org --user backup --folder /srv/restores
+holdfast restore GROUP/RS --at 2026-11-22T14:03:06Z --sftp vault --wait
+holdfast sftp push RESTORE vault`}</Code>
+      </>
+    ),
+  },
+  {
     id: "appliance",
     title: "Running the appliance",
     body: (
@@ -206,8 +317,24 @@ mongod --dbpath ./restored --port 29999`}</Code>
         <h2>A disk fills up</h2>
         <p>
           <b>Blockstore</b> says what could be reclaimed, and counts what another retention would free before you change
-          one. A further folder or bucket can be made the default at any time; an old one is emptied into it while
-          backups run.
+          one. <b>Over time</b> shows how it grew, and in how many days it is full if it goes on like that. A further
+          folder or bucket can be made the default at any time; an old one is emptied into it while backups run.
+        </p>
+        <h2>Something is wrong</h2>
+        <p>
+          <b>Log</b> shows what web, ingest and the daemons said, live. The diagnostics bundle beside it is one file
+          with states, settings without their secrets, and that log, for whoever helps you;{" "}
+          <code>holdfast diagnostics</code> writes it too.
+        </p>
+        <h2>Links lead nowhere</h2>
+        <p>
+          Under <b>Settings</b>, set the public URL: the address that people type. Links in invitations and mails are
+          made with it; agents go by the configuration file and are not touched.
+        </p>
+        <h2>Someone else changed it</h2>
+        <p>
+          When two people change the same settings, the second is told and nothing is written over:{" "}
+          <b>Show what is there now</b> reads it again, then make your change to that.
         </p>
         <h2>Browsers warn</h2>
         <p>

@@ -22,6 +22,11 @@ export function count(n: number): string {
   return grouped.format(Math.round(n));
 }
 
+/** A mean: 0.4, 7.5, 12,345. */
+export function rateOf(n: number): string {
+  return n >= 10 || Number.isInteger(n) ? count(n) : n.toFixed(1);
+}
+
 /** 1 snapshot, 2 snapshots. */
 export function counted(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;

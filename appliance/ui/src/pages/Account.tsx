@@ -37,7 +37,7 @@ export function AccountPage() {
         <Name />
         <Shown />
         <OwnAddress />
-        <Password />
+        {session.origin === "local" ? <Password /> : <PasswordElsewhere origin={session.origin} />}
         <SecondFactor />
       </SimpleGrid>
       <Sessions />
@@ -122,6 +122,20 @@ function Name() {
           </Group>
         </Stack>
       </form>
+    </section>
+  );
+}
+
+function PasswordElsewhere({ origin }: { origin: string }) {
+  return (
+    <section className="hf-panel">
+      <Title order={2} mb="sm">
+        Password
+      </Title>
+      <Text size="sm">
+        You sign in by {origin === "ldap" ? "your directory" : "your provider"}: there is no password of yours here, and
+        none to change.
+      </Text>
     </section>
   );
 }

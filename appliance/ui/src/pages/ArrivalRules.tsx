@@ -1,6 +1,8 @@
 // Who of a provider or a directory gets in, and with which roles: the same questions for both.
 import { Button, Checkbox, Group, MultiSelect, Select, Stack, Text, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import * as access from "../api/access";
+import { groupsQuery } from "../api/queries";
 
 type Rules = access.ArrivalRules;
 
@@ -10,13 +12,17 @@ export const domainsOf = (text: string): string[] => text.split(/[\s,]+/).filter
 export function ArrivalFields({
   rules,
   theirs,
+  linking,
   change,
 }: {
   rules: Rules;
+  /** What an administrator must know before addresses take accounts over. */
+  linking: string;
   /** What a group of the other side is called. */
   theirs: string;
   change: (rules: Rules) => void;
 }) {
+  const groups = useQuery(groupsQuery).data ?? [];
   const set = (part: Partial<Rules>) => change({ ...rules, ...part });
   const line = (index: number, part: Partial<Rules["mapping"][number]>) =>
     set({ mapping: rules.mapping.map((old, i) => (i === index ? { ...old, ...part } : old)) });
@@ -24,7 +30,7 @@ export function ArrivalFields({
     <Stack>
       <TextInput
         label="Who gets an account at the first sign-in: e-mail domains"
-        description="Empty: everyone where anyone may make an account, else nobody. Closed sign-up: nobody"
+        description="Empty: everyone where anyone may make an account, else who is invited. Closed sign-up: nobody"
         placeholder="example.org"
         value={rules.domains.join(" ")}
         onChange={(event) => set({ domains: event.currentTarget.value.split(" ") })}
@@ -32,7 +38,7 @@ export function ArrivalFields({
       />
       <Checkbox
         label="A verified address takes over the account of that address here"
-        description="The password of that account no longer works then, and its sessions end. This cannot be undone"
+        description={`${linking} The password of that account no longer works then, its sessions and its own API keys end. Accounts with a role over the appliance are never taken over`}
         checked={rules.linkByEmail}
         onChange={(event) => set({ linkByEmail: event.currentTarget.checked })}
       />
@@ -64,10 +70,13 @@ export function ArrivalFields({
                 onChange={(event) => line(index, { theirs: event.currentTarget.value })}
                 style={{ flex: "2 1 180px" }}
               />
-              <TextInput
+              <Select
                 label="Group here"
-                value={of.group}
-                onChange={(event) => line(index, { group: event.currentTarget.value })}
+                data={groups.map(({ id, name }) => ({ value: id, label: name }))}
+                value={of.group || null}
+                onChange={(group) => group && line(index, { group })}
+                allowDeselect={false}
+                searchable
                 style={{ flex: "1 1 120px" }}
               />
               <MultiSelect
@@ -90,7 +99,9 @@ export function ArrivalFields({
             <Button
               variant="default"
               size="compact-sm"
-              onClick={() => set({ mapping: [...rules.mapping, { theirs: "", group: "", roles: ["readOnly"] }] })}
+              onClick={() =>
+                set({ mapping: [...rules.mapping, { theirs: "", group: groups[0]?.id ?? "", roles: ["readOnly"] }] })
+              }
             >
               Add a line
             </Button>

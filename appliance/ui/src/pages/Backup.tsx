@@ -12,9 +12,10 @@ import { ProblemAlert } from "../components/Problem";
 import { Time } from "../components/Time";
 import { VerdictBanner } from "../components/Verdict";
 import { CutPanel } from "../timeline/CutPanel";
+import { useEntryStep } from "../timeline/entryStep";
 import { parseChosen, writeChosen, type Chosen } from "../timeline/instant";
-import { answer, gaps } from "../timeline/restorable";
-import { clampSpan, type View } from "../timeline/scale";
+import { answer, gaps, lastSecond } from "../timeline/restorable";
+import { asked, clampSpan, showing, type View } from "../timeline/scale";
 import { SecondPicker } from "../timeline/SecondPicker";
 import { Timeline } from "../timeline/Timeline";
 import { BackupSettings } from "./BackupSettings";
@@ -38,13 +39,8 @@ export function BackupPage() {
   const follow = search.from === undefined;
   const from = search.from ?? now - span * (1 - AHEAD);
   const view = useMemo<View>(() => ({ from, to: from + span }), [from, span]);
-  // Asked for in steps of an eighth of the view, one step wider on either side: moving within it asks nothing.
-  const step = Math.max(10, Math.ceil(span / 8));
-  const asked = {
-    from: Math.max(0, Math.floor(view.from / step) * step - step),
-    to: Math.ceil(view.to / step) * step + step,
-  };
-  const timeline = useQuery(timelineQuery(group, rs, asked.from, asked.to));
+  const range = asked(view);
+  const timeline = useQuery(timelineQuery(group, rs, range.from, range.to));
   const chosen = parseChosen(search.at);
   const chains = useMemo(() => timeline.data?.chains ?? [], [timeline.data]);
   const holes = gaps(backup.ranges, chains);
@@ -60,18 +56,20 @@ export function BackupPage() {
       replace: true,
       resetScroll: false,
     });
-  const choose = (next: Chosen) =>
+  const choose = (next: Chosen, look: View = view) =>
     void navigate({
       search: (old) => ({
         ...old,
         at: writeChosen(next),
         // What was chosen stays where it is while one looks at it.
-        from: old.from ?? Math.round(view.from),
+        from: look === view ? (old.from ?? Math.round(view.from)) : Math.round(look.from * 100) / 100,
         span: old.span ?? span,
       }),
       replace: true,
       resetScroll: false,
     });
+  const stepEntry = useEntryStep(group, rs, (next) => choose(next, showing(view, next.second)));
+  const last = backup.ranges.at(-1);
   const fits = chosen && (chosen.i !== undefined || answer(chosen.second, backup.ranges, chains).ok);
 
   return (
@@ -121,6 +119,7 @@ export function BackupPage() {
               snapshots={snapshots}
               chosen={chosen?.second ?? null}
               onChoose={(second) => choose({ second })}
+              onEntry={(direction) => void stepEntry(chosen ?? (last ? { second: lastSecond(last) } : null), direction)}
               windowFrom={now - backup.settings.retention.oplogWindowDays * 86_400}
             />
             <ProblemAlert error={timeline.error} />

@@ -2,7 +2,7 @@
 import { Button, Group, NumberInput, Select, Stack, TagsInput, Text, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { client } from "../api/client";
+import { client, ifSeen, revisionOf } from "../api/client";
 import { daemonsQuery, deploymentsQuery, type Backup } from "../api/queries";
 import { useMay } from "../app/session";
 import { Confirm } from "../components/Confirm";
@@ -15,16 +15,29 @@ type Rule = Backup["settings"]["bandwidth"][number];
 const MIB = 1 << 20;
 const RULES_MAX = 48;
 
+/** The revision of the settings that forms of one backup have seen, and what they tell each other of it. */
+export interface Seen {
+  revision: number;
+  /** A form has saved; what it saved is seen. */
+  saved: (revision: number | undefined) => void;
+  /** Shows what is there now. */
+  again: () => void;
+}
+
 interface Props {
   group: string;
   rs: string;
+  /** As the form begins with it. */
   backup: Backup;
+  seen: Seen;
+  /** The daemon that holds the head now. */
+  daemon: string | null;
 }
 
-export function BackupPlacement({ group, rs, backup }: Props) {
+export function BackupPlacement({ group, rs, backup, seen, daemon }: Props) {
   const may = useMay(group);
   const queries = useQueryClient();
-  const saved = backup.settings;
+  const [saved, setSaved] = useState(backup.settings);
   const [member, setMember] = useState<string | null>(saved.member ?? null);
   const [rules, setRules] = useState<Rule[]>(saved.bandwidth);
   const [labels, setLabels] = useState<string[]>(saved.labels);
@@ -36,8 +49,11 @@ export function BackupPlacement({ group, rs, backup }: Props) {
       client.PATCH("/groups/{group}/backups/{rs}", {
         params: { path: { group, rs } },
         body: { member, bandwidth: rules, labels },
+        ...ifSeen(seen.revision),
       }),
-    onSuccess: async () => {
+    onSuccess: async ({ data: now, response }) => {
+      if (now) setSaved(now);
+      seen.saved(revisionOf(response));
       say("Saved. The agent follows it within half a minute.");
       await queries.invalidateQueries({ queryKey: ["group", group] });
     },
@@ -153,13 +169,13 @@ export function BackupPlacement({ group, rs, backup }: Props) {
             maw={420}
           />
         </section>
-        <ProblemAlert error={save.error} />
+        <ProblemAlert error={save.error} reread={seen.again} />
         {may.backup ? (
           <Group>
             <Button type="submit" loading={save.isPending} disabled={!changed}>
               Save
             </Button>
-            <Move group={group} rs={rs} from={backup.daemon ?? null} names={daemons.map((d) => d.name)} />
+            <Move group={group} rs={rs} from={daemon} names={daemons.map((d) => d.name)} />
           </Group>
         ) : null}
       </Stack>

@@ -2,30 +2,20 @@
 import { Button, Group, NumberInput, Select, SimpleGrid, Stack, Text, Title } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
-import { client, data } from "../api/client";
-import { policiesQuery, type Backup, type Retention } from "../api/queries";
+import { useState } from "react";
+import { client, data, ifSeen, revisionOf } from "../api/client";
+import { readBackup, type Backup } from "../api/queries";
 import type { components } from "../api/schema";
+import { useBegun } from "../app/begun";
 import { useMay } from "../app/session";
 import { Mark } from "../components/Mark";
-import { ProblemAlert } from "../components/Problem";
+import { ProblemAlert, Waiting } from "../components/Problem";
 import { say } from "../components/said";
 import { Time } from "../components/Time";
 import { bytes, counted } from "../lib/format";
-import { duration } from "../lib/time";
-import { BackupPlacement } from "./BackupPlacement";
+import { BackupPlacement, type Seen } from "./BackupPlacement";
+import { everyOptions, KEPT, type Kept } from "./kept";
 import { PolicyForm } from "./Policy";
-
-const EVERY = [60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400];
-type Kept = Required<Retention>;
-const FIELDS: { key: keyof Kept; label: string; unit: string; max: number }[] = [
-  { key: "oplogWindowDays", label: "Any second of the last", unit: "days", max: 3650 },
-  { key: "recentHours", label: "Every snapshot of the last", unit: "hours", max: 87_600 },
-  { key: "sixHourlyDays", label: "One per 6 hours for", unit: "days", max: 3650 },
-  { key: "dailyDays", label: "One per day for", unit: "days", max: 3650 },
-  { key: "weeklyWeeks", label: "One per week for", unit: "weeks", max: 520 },
-  { key: "monthlyMonths", label: "One per month for", unit: "months", max: 120 },
-];
 
 type Exact = components["schemas"]["RetentionPreviewView"]["freed"];
 
@@ -42,29 +32,42 @@ function Freed({ exact, most }: { exact: Exact; most: number }) {
 
 /** Everything that can be set of a backup: what is promised, what is kept, how it is read and where it lies. */
 export function BackupSettings({ group, rs, backup }: { group: string; rs: string; backup: Backup }) {
-  const policies = useQuery(policiesQuery(group)).data;
-  const own = policies?.backups.find((b) => b.rs === rs)?.own;
+  const { begun, round, again, error } = useBegun(["group", group, "backup", rs, "settings"], () =>
+    readBackup(group, rs),
+  );
+  if (!begun) return error ? <ProblemAlert error={error} /> : <Waiting what="Reading the settings" />;
   return (
-    <Stack gap={40}>
-      <Keeping group={group} rs={rs} backup={backup} />
-      <BackupPlacement group={group} rs={rs} backup={backup} />
-      {policies && own ? (
-        <PolicyForm
-          key={JSON.stringify([own, policies.policy])}
-          group={group}
-          rs={rs}
-          saved={own}
-          fallback={policies.policy}
-        />
-      ) : null}
+    <Stack gap={40} key={round}>
+      <SeenForms group={group} rs={rs} backup={begun} daemon={backup.daemon ?? null} again={again} />
+      <PolicyForm group={group} rs={rs} />
     </Stack>
   );
 }
 
-function Keeping({ group, rs, backup }: { group: string; rs: string; backup: Backup }) {
+interface SeenFormsProps {
+  group: string;
+  rs: string;
+  backup: Backup;
+  daemon: string | null;
+  again: () => Promise<void>;
+}
+
+/** Two forms of one thing: what one of them saves the other has seen. */
+function SeenForms({ group, rs, backup, daemon, again }: SeenFormsProps) {
+  const [revision, setRevision] = useState(backup.settingsRevision);
+  const seen: Seen = { revision, saved: (next) => setRevision((old) => next ?? old), again: () => void again() };
+  return (
+    <>
+      <Keeping group={group} rs={rs} backup={backup} seen={seen} />
+      <BackupPlacement group={group} rs={rs} backup={backup} seen={seen} daemon={daemon} />
+    </>
+  );
+}
+
+function Keeping({ group, rs, backup, seen }: { group: string; rs: string; backup: Backup; seen: Seen }) {
   const may = useMay(group);
   const queries = useQueryClient();
-  const saved = backup.settings;
+  const [saved, setSaved] = useState(backup.settings);
   const [every, setEvery] = useState(saved.schedule.everySeconds);
   const [kept, setKept] = useState<Kept>({ ...saved.retention, recentHours: saved.retention.recentHours ?? 24 });
   const [hours, setHours] = useState(saved.linkHours);
@@ -89,26 +92,22 @@ function Keeping({ group, rs, backup }: { group: string; rs: string; backup: Bac
           linkHours: hours,
           linkUses: uses,
         },
+        ...ifSeen(seen.revision),
       }),
-    onSuccess: async () => {
+    onSuccess: async ({ data: now, response }) => {
+      if (now) setSaved(now);
+      seen.saved(revisionOf(response));
       say("Saved. The daemon follows it from its next round on.");
       await queries.invalidateQueries({ queryKey: ["group", group] });
     },
   });
-  const options = useMemo(
-    () =>
-      [...new Set([...EVERY, saved.schedule.everySeconds])]
-        .sort((a, b) => a - b)
-        .map((s) => ({ value: String(s), label: `every ${duration(s)}` })),
-    [saved.schedule.everySeconds],
-  );
   const goes = preview.data?.goes ?? [];
   const freed = goes.reduce((sum, s) => sum + s.storedBytes, 0);
   const changed =
     every !== saved.schedule.everySeconds ||
     hours !== saved.linkHours ||
     uses !== saved.linkUses ||
-    FIELDS.some(({ key }) => kept[key] !== (saved.retention[key] ?? 24));
+    KEPT.some(({ key }) => kept[key] !== (saved.retention[key] ?? 24));
   return (
     <form
       onSubmit={(event) => {
@@ -124,7 +123,7 @@ function Keeping({ group, rs, backup }: { group: string; rs: string; backup: Bac
           <Select
             label="A snapshot"
             description="An extra one is taken when replaying to the newest second would take too long"
-            data={options}
+            data={everyOptions(saved.schedule.everySeconds)}
             value={String(every)}
             onChange={(value) => setEvery(Number(value ?? every))}
             allowDeselect={false}
@@ -137,7 +136,7 @@ function Keeping({ group, rs, backup }: { group: string; rs: string; backup: Bac
             Retention
           </Title>
           <SimpleGrid cols={{ base: 1, xs: 2, md: 3 }}>
-            {FIELDS.map(({ key, label, unit, max }) => (
+            {KEPT.map(({ key, label, unit, max }) => (
               <NumberInput
                 key={key}
                 label={label}
@@ -153,7 +152,8 @@ function Keeping({ group, rs, backup }: { group: string; rs: string; backup: Bac
           </SimpleGrid>
           <section
             className="hf-banner"
-            data-tone={goes.length ? "amber" : undefined}
+            data-tone={goes.length || preview.data?.noLonger.length ? "amber" : undefined}
+            aria-busy={asked !== kept || preview.isFetching}
             style={{ marginTop: 16 }}
             aria-label="Effect"
             aria-live="polite"
@@ -179,6 +179,17 @@ function Keeping({ group, rs, backup }: { group: string; rs: string; backup: Bac
                   ) : null}
                   Any second after <Time at={preview.data.windowFrom} /> is kept restorable.
                 </Text>
+                {preview.data.noLonger.map((lost) => (
+                  <Text size="sm" mt={4} key={lost.from}>
+                    <Time at={lost.from} /> to <Time at={lost.to} /> will no longer be restorable to the second. That
+                    cannot be taken back.
+                  </Text>
+                ))}
+                {preview.data.undoUntil ? (
+                  <Text size="sm" mt={4}>
+                    The snapshots can be taken out of the trash until <Time at={preview.data.undoUntil} />.
+                  </Text>
+                ) : null}
               </>
             ) : (
               <Text size="sm">{preview.error ? String(preview.error.message) : "Computing the effect"}</Text>
@@ -209,7 +220,7 @@ function Keeping({ group, rs, backup }: { group: string; rs: string; backup: Bac
             />
           </Group>
         </section>
-        <ProblemAlert error={save.error} />
+        <ProblemAlert error={save.error} reread={seen.again} />
         {may.backup ? (
           <Group>
             <Button type="submit" loading={save.isPending} disabled={!changed}>

@@ -9,13 +9,14 @@ import { ProblemAlert, Waiting } from "../components/Problem";
 import { Time } from "../components/Time";
 import { bytes, count, counted } from "../lib/format";
 import { percentSaved, times } from "../lib/ratio";
+import { BlockstoreHistory } from "./BlockstoreHistory";
 import { BlockstoreWork } from "./BlockstoreWork";
 import { Fact } from "./Deployment";
 import { GroupKeys } from "./GroupKeys";
 import { PayloadStores } from "./PayloadStores";
 import { Verification } from "./Verification";
 
-export const BLOCKSTORE_TABS = ["numbers", "work", "stores", "verification", "keys"] as const;
+export const BLOCKSTORE_TABS = ["numbers", "history", "work", "stores", "verification", "keys"] as const;
 
 export function BlockstorePage() {
   const { tab = "numbers" } = useSearch({ from: "/app/admin/blockstore" });
@@ -37,6 +38,7 @@ export function BlockstorePage() {
       <Tabs value={tab} onChange={go} keepMounted={false}>
         <Tabs.List>
           <Tabs.Tab value="numbers">Numbers</Tabs.Tab>
+          <Tabs.Tab value="history">Over time</Tabs.Tab>
           <Tabs.Tab value="work">Work</Tabs.Tab>
           <Tabs.Tab value="stores">Stores</Tabs.Tab>
           <Tabs.Tab value="verification">Verification</Tabs.Tab>
@@ -44,6 +46,9 @@ export function BlockstorePage() {
         </Tabs.List>
         <Tabs.Panel value="numbers" pt="md">
           {store.data ? <Numbers store={store.data} /> : store.isPending ? <Waiting what="Adding up" /> : null}
+        </Tabs.Panel>
+        <Tabs.Panel value="history" pt="md">
+          <BlockstoreHistory />
         </Tabs.Panel>
         <Tabs.Panel value="work" pt="md">
           <BlockstoreWork />

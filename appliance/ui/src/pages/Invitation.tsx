@@ -19,6 +19,7 @@ import { Link } from "../components/Link";
 import { Outside } from "../components/Outside";
 import { ProblemAlert, Waiting } from "../components/Problem";
 import { Time } from "../components/Time";
+import { goToProvider } from "./provider";
 import { tokenOf } from "./token";
 
 function useForm<T extends Record<string, string>>(initial: T) {
@@ -51,6 +52,9 @@ export function InvitationPage() {
     queries.removeQueries({ queryKey: sessionQuery.queryKey });
     await navigate({ to: "/" });
   };
+  const setup = useQuery(setupQuery);
+  // Back here with the invitation, as the person whom the provider knows.
+  const provider = useMutation({ mutationFn: () => goToProvider(`/invitation${window.location.hash}`, false) });
   const signedIn = session.isError ? undefined : session.data?.user.email;
   const invited = facts.data;
   return (
@@ -82,6 +86,14 @@ export function InvitationPage() {
           ) : (
             <JoinNew token={token} group={invited.group} onJoined={joined} />
           )}
+          {!signedIn && setup.data?.oidc ? (
+            <>
+              <ProblemAlert error={provider.error} />
+              <Button variant="default" loading={provider.isPending} onClick={() => provider.mutate()}>
+                Or go on with {setup.data.oidc}
+              </Button>
+            </>
+          ) : null}
         </>
       ) : null}
     </Outside>

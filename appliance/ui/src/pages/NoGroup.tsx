@@ -6,13 +6,13 @@ import { useState } from "react";
 import { askToJoin } from "../api/access";
 import { client, data } from "../api/client";
 import { sessionQuery } from "../api/queries";
-import { useMay } from "../app/session";
+import { useSession } from "../app/session";
 import { Mark } from "../components/Mark";
 import { Page } from "../components/Page";
 import { ProblemAlert } from "../components/Problem";
 
 export function GroupForms() {
-  const mayMake = useMay(undefined).over("groups:create");
+  const mayMake = useSession().makesGroups;
   return (
     <SimpleGrid cols={{ base: 1, md: 2 }}>
       {mayMake ? <MakeGroup /> : null}
@@ -106,7 +106,7 @@ function AskToJoin() {
 }
 
 export function NoGroupPage() {
-  const mayMake = useMay(undefined).over("groups:create");
+  const mayMake = useSession().makesGroups;
   return (
     <Page
       title="No group yet"

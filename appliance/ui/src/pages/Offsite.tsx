@@ -35,16 +35,16 @@ import { Confirm } from "../components/Confirm";
 import { CopyId, CopyLine } from "../components/CopyLine";
 import { DataTable } from "../components/DataTable";
 import { ProgressLine } from "../components/Job";
+import { bytesPerSecond, LimitInput, type Limit } from "../components/LimitInput";
 import { Mark } from "../components/Mark";
 import { Page } from "../components/Page";
 import { Empty, ProblemAlert, Waiting } from "../components/Problem";
 import { say } from "../components/said";
 import { Time } from "../components/Time";
 import { bytes, count, counted, sentence } from "../lib/format";
+import { useTexts } from "../lib/texts";
 import { duration } from "../lib/time";
 import { Fact } from "./Deployment";
-
-const MIB = 1 << 20;
 
 export function OffsitePage() {
   const may = useMay(undefined);
@@ -271,7 +271,7 @@ function Add({ onClose }: { onClose: () => void }) {
   const queries = useQueryClient();
   const groups = useQuery(groupsQuery).data ?? [];
   const [kind, setKind] = useState<"pull" | "push">("pull");
-  const [text, setText] = useState({ name: "", url: "", key: "", ca: "", uri: "", database: "", packs: "" });
+  const [text, field] = useTexts({ name: "", url: "", key: "", ca: "", uri: "", database: "", packs: "" });
   const [group, setGroup] = useState<string | null>(groups[0]?.name ?? null);
   const [keys, setKeys] = useState("");
   const [names, setNames] = useState<{ groups: string[]; replicaSets: string[]; labels: string[] }>({
@@ -281,15 +281,8 @@ function Add({ onClose }: { onClose: () => void }) {
   });
   const [lastOfDay, setLastOfDay] = useState(false);
   const [hours, setHours] = useState<number | string>(1);
-  const [limit, setLimit] = useState<number | string>("");
+  const [limit, setLimit] = useState<Limit>("");
   const [days, setDays] = useState<number | string>("");
-  const field = (name: keyof typeof text) => ({
-    value: text[name],
-    onChange: (event: { currentTarget: { value: string } }) => {
-      const { value } = event.currentTarget;
-      setText((old) => ({ ...old, [name]: value }));
-    },
-  });
   const list = (name: keyof typeof names) => ({
     value: names[name],
     onChange: (value: string[]) => setNames((old) => ({ ...old, [name]: value })),
@@ -311,7 +304,7 @@ function Add({ onClose }: { onClose: () => void }) {
         to: kind === "push" ? { uri: text.uri, database: text.database, packs: text.packs || null } : null,
         filter: { ...names, lastOfDay, minAgeSeconds: 0 },
         everySeconds: Math.round((Number(hours) || 1) * 3600),
-        bytesPerSecond: Number(limit) > 0 ? Math.round(Number(limit) * MIB) : null,
+        bytesPerSecond: bytesPerSecond(limit),
         keepDays: Number(days) > 0 ? Number(days) : null,
         disabled: false,
       }),
@@ -396,14 +389,7 @@ function Add({ onClose }: { onClose: () => void }) {
             <TagsInput label="Only replica sets" {...list("replicaSets")} />
             <TagsInput label="Only labels" {...list("labels")} />
             <NumberInput label="Every" suffix=" h" min={0.1} max={744} value={hours} onChange={setHours} />
-            <NumberInput
-              label="Limit"
-              description="Empty: none"
-              suffix=" MiB/s"
-              min={0}
-              value={limit}
-              onChange={setLimit}
-            />
+            <LimitInput description="Empty: none" value={limit} onChange={setLimit} />
             <NumberInput
               label="Kept for"
               description="Empty: as long as at the source"

@@ -1,10 +1,10 @@
 // "Is it safe?": every deployment with its verdict, the worst first, and what to do next.
 import { Text } from "@mantine/core";
-import { useQuery, useSuspenseQuery } from "@tanstack/react-query";
+import { useSuspenseQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo } from "react";
-import { groupOverviewQuery, policiesQuery, type Overview } from "../api/queries";
+import { groupOverviewQuery, type Overview } from "../api/queries";
 import { useNow } from "../app/now";
 import { useMay } from "../app/session";
 import { DataTable } from "../components/DataTable";
@@ -22,12 +22,6 @@ import { PolicyForm } from "./Policy";
 function Rpo({ at }: { at: number | null | undefined }) {
   const now = useNow();
   return <>{at === null || at === undefined ? "—" : duration(Math.max(0, Math.floor(now - at)))}</>;
-}
-
-/** The group's promise, once it is read. A new one that came from elsewhere is shown afresh. */
-function GroupPolicy({ group }: { group: string }) {
-  const saved = useQuery(policiesQuery(group)).data?.policy;
-  return saved ? <PolicyForm key={JSON.stringify(saved)} group={group} saved={saved} /> : null;
 }
 
 export function OverviewPage() {
@@ -151,7 +145,7 @@ export function OverviewPage() {
             </Text>
           </section>
           <DataTable rows={rows} columns={columns} label="Deployments, the worst first" rowId={(r) => r.deployment} />
-          <GroupPolicy group={group} />
+          <PolicyForm key={group} group={group} />
         </>
       )}
     </Page>

@@ -14,6 +14,8 @@ export function OwnAddress() {
     mutationFn: () => access.changeAddress({ email, password }),
     onSuccess: () => setPassword(""),
   });
+  // Who signs in by a provider has no password here: the server asks for a fresh sign-in there.
+  const provider = session.origin === "oidc";
   const changed = email.trim().toLowerCase() !== session.user.email;
   return (
     <section className="hf-panel">
@@ -28,13 +30,13 @@ export function OwnAddress() {
       >
         <Stack gap="sm">
           <TextInput
-            label="You sign in with"
+            label={session.origin === "local" ? "You sign in with" : "Mails go to"}
             type="email"
             autoComplete="email"
             value={email}
             onChange={(e) => setEmail(e.currentTarget.value)}
           />
-          {changed ? (
+          {changed && !provider ? (
             <PasswordInput
               label="Your password, for another address"
               autoComplete="current-password"
@@ -49,7 +51,12 @@ export function OwnAddress() {
           ) : null}
           <ProblemAlert error={ask.error} />
           <Group>
-            <Button type="submit" variant="default" loading={ask.isPending} disabled={!changed || !password}>
+            <Button
+              type="submit"
+              variant="default"
+              loading={ask.isPending}
+              disabled={!changed || (!password && !provider)}
+            >
               Send the link
             </Button>
           </Group>

@@ -4,7 +4,6 @@ import {
   Checkbox,
   Group,
   Modal,
-  NumberInput,
   PasswordInput,
   SegmentedControl,
   Select,
@@ -20,12 +19,13 @@ import { addStore, askWork, changeStore, type Store } from "../api/appliance";
 import { useMay } from "../app/session";
 import { Confirm } from "../components/Confirm";
 import { DataTable } from "../components/DataTable";
+import { bytesPerSecond, limitOf, LimitInput, type Limit } from "../components/LimitInput";
 import { Mark } from "../components/Mark";
 import { ProblemAlert } from "../components/Problem";
 import { say } from "../components/said";
 import { bytes } from "../lib/format";
+import { useTexts } from "../lib/texts";
 
-const MIB = 1 << 20;
 const nameOf = (store: Store) =>
   store.number === 0 ? "0: database" : `${store.number}: ${store.location ?? store.kind}`;
 
@@ -107,7 +107,7 @@ export function PayloadStores({ stores }: { stores: Store[] }) {
         </Group>
       ) : null}
       {act?.kind === "add" ? <Add onClose={close} /> : null}
-      {act?.kind === "limit" ? <Limit store={act.store} onClose={close} /> : null}
+      {act?.kind === "limit" ? <ChangeLimit store={act.store} onClose={close} /> : null}
       {act?.kind === "empty" ? <EmptyStore store={act.store} stores={stores} onClose={close} /> : null}
       {act?.kind === "retire" ? (
         <Confirm
@@ -147,7 +147,7 @@ function State({ store }: { store: Store }) {
 function Add({ onClose }: { onClose: () => void }) {
   const queries = useQueryClient();
   const [kind, setKind] = useState("directory");
-  const [form, setForm] = useState({
+  const [form, text] = useTexts({
     directory: "",
     endpoint: "",
     region: "us-east-1",
@@ -158,19 +158,12 @@ function Add({ onClose }: { onClose: () => void }) {
     caPem: "",
   });
   const [isDefault, setDefault] = useState(false);
-  const [limit, setLimit] = useState<number | string>("");
-  const text = (name: keyof typeof form) => ({
-    value: form[name],
-    onChange: (event: { currentTarget: { value: string } }) => {
-      const { value } = event.currentTarget;
-      setForm((old) => ({ ...old, [name]: value }));
-    },
-  });
+  const [limit, setLimit] = useState<Limit>("");
   const add = useMutation({
     mutationFn: () => {
       const both = {
         default: isDefault,
-        bandwidthBytesPerSecond: Number(limit) > 0 ? Math.round(Number(limit) * MIB) : null,
+        bandwidthBytesPerSecond: bytesPerSecond(limit),
       };
       if (kind === "directory") return addStore({ ...both, directory: form.directory });
       const { endpoint, region, bucket, prefix, accessKeyId, secretAccessKey, caPem } = form;
@@ -245,14 +238,7 @@ function Add({ onClose }: { onClose: () => void }) {
               />
             </SimpleGrid>
           )}
-          <NumberInput
-            label="Limit"
-            description="For each process and direction; empty: none"
-            suffix=" MiB/s"
-            min={0}
-            value={limit}
-            onChange={setLimit}
-          />
+          <LimitInput description="For each process and direction; empty: none" value={limit} onChange={setLimit} />
           <Checkbox
             label="New blocks go there from now on"
             checked={isDefault}
@@ -276,11 +262,11 @@ function Add({ onClose }: { onClose: () => void }) {
   );
 }
 
-function Limit({ store, onClose }: { store: Store; onClose: () => void }) {
+function ChangeLimit({ store, onClose }: { store: Store; onClose: () => void }) {
   const queries = useQueryClient();
-  const [limit, setLimit] = useState<number | string>((store.bandwidthBytesPerSecond ?? 0) / MIB);
+  const [limit, setLimit] = useState(limitOf(store.bandwidthBytesPerSecond));
   const save = useMutation({
-    mutationFn: () => changeStore(store.number, { bandwidthBytesPerSecond: Math.round((Number(limit) || 0) * MIB) }),
+    mutationFn: () => changeStore(store.number, { bandwidthBytesPerSecond: bytesPerSecond(limit) ?? 0 }),
     onSuccess: async () => {
       await queries.invalidateQueries({ queryKey: ["blockstore"] });
       onClose();
@@ -294,14 +280,7 @@ function Limit({ store, onClose }: { store: Store; onClose: () => void }) {
       closeButtonProps={{ "aria-label": "Close" }}
     >
       <Stack>
-        <NumberInput
-          label="At most"
-          description="For each process and direction; 0: no limit"
-          suffix=" MiB/s"
-          min={0}
-          value={limit}
-          onChange={setLimit}
-        />
+        <LimitInput description="For each process and direction; empty: none" value={limit} onChange={setLimit} />
         <ProblemAlert error={save.error} />
         <Group justify="flex-end">
           <Button loading={save.isPending} onClick={() => save.mutate()}>

@@ -230,7 +230,7 @@ function Roles({ group, member, onClose }: { group: string; member: access.Membe
   const queries = useQueryClient();
   const [roles, setRoles] = useState<string[]>(member.roles);
   const save = useMutation({
-    mutationFn: () => access.setRoles(group, member.user.id, roles as access.Role[]),
+    mutationFn: () => access.setRoles(group, member, roles as access.Role[]),
     onSuccess: async () => {
       await queries.invalidateQueries({ queryKey: ["group", group, "members"] });
       onClose();
@@ -246,7 +246,10 @@ function Roles({ group, member, onClose }: { group: string; member: access.Membe
     >
       <Stack>
         <MultiSelect label="Roles" data={access.roleOptions} value={roles} onChange={setRoles} data-autofocus />
-        <ProblemAlert error={save.error} />
+        <ProblemAlert
+          error={save.error}
+          reread={() => void queries.invalidateQueries({ queryKey: ["group", group, "members"] }).then(onClose)}
+        />
         <Group justify="flex-end">
           <Button variant="default" onClick={onClose}>
             Leave as it is

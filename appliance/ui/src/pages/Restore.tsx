@@ -16,15 +16,18 @@ import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { client, data } from "../api/client";
 import { backupQuery, estimateQuery, snapshotsQuery, timelineQuery } from "../api/queries";
+import { serverOf, sftpTargetsQuery } from "../api/sftp";
 import { useMay } from "../app/session";
 import { useZone } from "../app/zone";
 import { CopyLine } from "../components/CopyLine";
+import { Link } from "../components/Link";
 import { Mark } from "../components/Mark";
 import { Page } from "../components/Page";
 import { Empty, ProblemAlert } from "../components/Problem";
 import { Time } from "../components/Time";
 import { bytes, count, shellWord } from "../lib/format";
 import { duration, shown } from "../lib/time";
+import { ChooseOnTimeline } from "../timeline/ChooseOnTimeline";
 import { CutPanel } from "../timeline/CutPanel";
 import { apiAt, parseChosen, writeChosen, type Chosen } from "../timeline/instant";
 import { answer } from "../timeline/restorable";
@@ -58,6 +61,10 @@ export function RestorePage() {
   const [hours, setHours] = useState(backup.settings.linkHours);
   const [reason, setReason] = useState("");
   const [uses, setUses] = useState(backup.settings.linkUses);
+  const targets = useQuery(sftpTargetsQuery(group));
+  const [pushes, setPushes] = useState(false);
+  const [sftp, setSftp] = useState<string | null>(null);
+  const target = targets.data?.find((t) => t.name === sftp) ?? targets.data?.[0];
   const good = useMemo(
     () => snapshots.filter((s) => s.state === "complete" && s.proof !== "damaged").reverse(),
     [snapshots],
@@ -79,6 +86,7 @@ export function RestorePage() {
             hours,
             uses,
             ...(reason.trim() ? { reason: reason.trim() } : {}),
+            ...(pushes && target ? { sftp: target.name } : {}),
             ...(kind === "snapshot"
               ? { snapshot: search.snapshot! }
               : { at: at!, waitSeconds: 30, ...(chain === undefined ? {} : { chain }) }),
@@ -101,7 +109,7 @@ export function RestorePage() {
     shellWord(`${group}/${rs}`),
     kind === "snapshot" ? `--snapshot ${search.snapshot}` : `--at ${at ?? "TIME"}`,
     ...(chain === undefined ? [] : [`--chain ${chain}`]),
-    "--wait --to ./restored",
+    pushes && target ? `--sftp ${shellWord(target.name)} --wait` : "--wait --to ./restored",
   ].join(" ");
 
   if (backup.ranges.length === 0) {
@@ -136,6 +144,7 @@ export function RestorePage() {
               </Group>
               {kind === "second" ? (
                 <Stack gap="md">
+                  <ChooseOnTimeline group={group} rs={rs} backup={backup} chosen={chosen} onChoose={choose} />
                   <SecondPicker chosen={chosen} onChoose={choose} ranges={backup.ranges} chains={chains} />
                   {chosen && fits ? (
                     <CutPanel group={group} rs={rs} chosen={chosen} chain={chain} onChoose={choose} />
@@ -169,9 +178,39 @@ export function RestorePage() {
               )}
             </section>
             <section className="hf-panel">
-              <Title order={2} mb="sm">
-                Where: a download
-              </Title>
+              <Group justify="space-between" mb="sm">
+                <Title order={2}>Where</Title>
+                <SegmentedControl
+                  aria-label="Download it or push it"
+                  value={pushes ? "push" : "download"}
+                  onChange={(value) => setPushes(value === "push")}
+                  data={[
+                    { value: "download", label: "A download" },
+                    { value: "push", label: "Pushed by SFTP" },
+                  ]}
+                />
+              </Group>
+              {pushes ? (
+                target ? (
+                  <Select
+                    label="SFTP target"
+                    description={`${serverOf(target)}, ${target.folder || "the user's home"}. It goes there by itself once it is made; the link works too`}
+                    data={targets.data?.map((t) => t.name) ?? []}
+                    value={target.name}
+                    onChange={setSftp}
+                    allowDeselect={false}
+                    mb="sm"
+                  />
+                ) : (
+                  <Text size="sm" mb="sm">
+                    No server is known.{" "}
+                    <Link to="/g/$group/sftp" params={{ group }}>
+                      Add an SFTP target
+                    </Link>{" "}
+                    first.
+                  </Text>
+                )
+              ) : null}
               <TextInput
                 label="Why"
                 description="For the history of restores, seen by the group; may be left empty"
@@ -210,11 +249,12 @@ export function RestorePage() {
             </section>
             <section className="hf-panel">
               <Title order={2} mb="xs">
-                Or: unpacked on the host where you need it
+                {pushes ? "Or: by the command line" : "Or: unpacked on the host where you need it"}
               </Title>
               <Text size="sm" mb="xs">
-                The same, without this page: prepares, downloads, checks every file and unpacks a dbpath that a mongod
-                of the same release opens as it is.
+                {pushes
+                  ? "The same, without this page: prepares, and waits until it lies at the server."
+                  : "The same, without this page: prepares, downloads, checks every file and unpacks a dbpath that a mongod of the same release opens as it is."}
               </Text>
               <CopyLine text={line} label="holdfast restore line" />
             </section>
@@ -281,8 +321,14 @@ export function RestorePage() {
                 ) : null}
                 <ProblemAlert error={estimate.error ?? create.error} />
                 {may.backup ? (
-                  <Button fullWidth loading={create.isPending} onClick={() => create.mutate()}>
+                  <Button
+                    fullWidth
+                    loading={create.isPending}
+                    disabled={pushes && !target}
+                    onClick={() => create.mutate()}
+                  >
                     Prepare {size ? bytes(size) : "the download"}
+                    {pushes && target ? `, push it to ${target.name}` : ""}
                   </Button>
                 ) : (
                   <Mark tone="off">Only a backup admin can prepare a restore</Mark>

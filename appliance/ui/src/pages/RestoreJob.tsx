@@ -14,6 +14,7 @@ import { Mark, type Tone } from "../components/Mark";
 import { Page } from "../components/Page";
 import { Time } from "../components/Time";
 import { bytes, counted, sentence, shellWord } from "../lib/format";
+import { DeliveryPanel } from "./Delivery";
 import { Fact } from "./Deployment";
 import { linkOf } from "./links";
 
@@ -129,6 +130,7 @@ export function RestoreJobPage() {
           )}
         </section>
       ) : null}
+      <DeliveryPanel group={group} restore={restore} />
       <section className="hf-panel">
         <dl className="hf-facts">
           <Fact name="State at">

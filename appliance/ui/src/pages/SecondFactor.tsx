@@ -115,8 +115,11 @@ export function SecondFactor() {
 }
 
 function Enrol({ required, onDone }: { required: boolean; onDone: (codes: string[]) => void }) {
+  const session = useSession();
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
+  // Who signs in by a provider has no password here: the server asks for a fresh sign-in there.
+  const provider = session.origin === "oidc";
   const begin = useMutation({ mutationFn: () => access.beginTotp(password) });
   const confirm = useMutation({
     mutationFn: () => access.confirmTotp(code),
@@ -165,15 +168,17 @@ function Enrol({ required, onDone }: { required: boolean; onDone: (codes: string
             ? "The policy of this appliance asks you for one. Set it up here: until then only this page opens."
             : "A code from a phone beside the password."}
         </Text>
-        <PasswordInput
-          label="Your password"
-          autoComplete="current-password"
-          value={password}
-          onChange={(e) => setPassword(e.currentTarget.value)}
-        />
+        {provider ? null : (
+          <PasswordInput
+            label={session.origin === "ldap" ? "Your password in the directory" : "Your password"}
+            autoComplete="current-password"
+            value={password}
+            onChange={(e) => setPassword(e.currentTarget.value)}
+          />
+        )}
         <ProblemAlert error={begin.error} />
         <Group>
-          <Button type="submit" variant="default" loading={begin.isPending} disabled={!password}>
+          <Button type="submit" variant="default" loading={begin.isPending} disabled={!password && !provider}>
             Set it up
           </Button>
         </Group>

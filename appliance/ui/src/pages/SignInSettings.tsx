@@ -120,7 +120,12 @@ function Oidc({ saved }: { saved: access.OidcSettings }) {
             rows={3}
             {...text("ca")}
           />
-          <ArrivalFields rules={form.arrivals} theirs="Group in the claim" change={(arrivals) => set({ arrivals })} />
+          <ArrivalFields
+            rules={form.arrivals}
+            theirs="Group in the claim"
+            linking="Only for a provider where nobody has an address that is not theirs."
+            change={(arrivals) => set({ arrivals })}
+          />
           <ProblemAlert error={save.error} />
           <Group>
             <Button type="submit" loading={save.isPending}>
@@ -253,6 +258,7 @@ function Ldap({ saved }: { saved: access.LdapSettings }) {
           <ArrivalFields
             rules={form.arrivals}
             theirs="Group there (distinguished name)"
+            linking="Only where people cannot change their address in the directory themselves."
             change={(arrivals) => set({ arrivals })}
           />
           <ProblemAlert error={save.error} />

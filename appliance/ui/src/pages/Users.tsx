@@ -151,7 +151,7 @@ function Change({ user, onClose }: { user: access.User; onClose: () => void }) {
   const [disabled, setDisabled] = useState(user.disabled);
   const [resetTotp, setReset] = useState(false);
   const save = useMutation({
-    mutationFn: () => access.changeUser(user.id, { globalRoles: roles as access.Role[], disabled, resetTotp }),
+    mutationFn: () => access.changeUser(user, { globalRoles: roles as access.Role[], disabled, resetTotp }),
     onSuccess: async () => {
       await queries.invalidateQueries({ queryKey: ["users"] });
       onClose();
@@ -178,7 +178,10 @@ function Change({ user, onClose }: { user: access.User; onClose: () => void }) {
             onChange={(e) => setReset(e.currentTarget.checked)}
           />
         ) : null}
-        <ProblemAlert error={save.error} />
+        <ProblemAlert
+          error={save.error}
+          reread={() => void queries.invalidateQueries({ queryKey: ["users"] }).then(onClose)}
+        />
         <Group justify="flex-end">
           <Button variant="default" onClick={onClose}>
             Leave as it is

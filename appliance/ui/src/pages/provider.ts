@@ -1,4 +1,4 @@
-// The way to the sign-in provider and back. The page to come back to is remembered in the tab: it is no secret.
+// The way to the sign-in provider and back. The page to come back to is remembered in the tab, until one is back.
 import { beginOidc } from "../api/access";
 
 const NEXT = "holdfast-next";

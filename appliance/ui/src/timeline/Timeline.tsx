@@ -1,15 +1,17 @@
 // Four fixed lanes over one axis: what can be restored, snapshots, writes per minute, events. One cursor through all of them.
 //
 // Drag on the lanes chooses a second, drag on the axis moves in time, Ctrl and the wheel zoom about the pointer. By keyboard: arrows go a
-// second, with Shift a minute, with Alt to the next mark; + and - zoom; Home and End go to the first and last second that can be restored.
+// second, with Shift a minute, with Alt an oplog entry; Page Up and Page Down go to the mark before and after; + and - zoom; Home and End go to
+// the first and last second that can be restored.
 import { Button, Group, Text } from "@mantine/core";
 import { useElementSize } from "@mantine/hooks";
 import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
 import type { Snapshot, Timeline as TimelineData } from "../api/queries";
 import { useZone } from "../app/zone";
-import { bytes, count, counted } from "../lib/format";
+import { bytes, counted, rateOf } from "../lib/format";
 import { duration, secondsOf, shown, wallClock, zoneName } from "../lib/time";
-import { binMinutes, bins, clusters } from "./bins";
+import { bars as gather, barSeconds, clusters } from "./bins";
+import { eventText, worst, type Event } from "./events";
 import { gaps, lastSecond, type Range } from "./restorable";
 import { at as instantAt, pan, PRESETS, showing, ticks, x as pixel, zoom, type View } from "./scale";
 
@@ -23,6 +25,8 @@ interface Props {
   snapshots: Snapshot[];
   chosen: number | null;
   onChoose: (second: number) => void;
+  /** Goes to the oplog entry before (-1) or after (1) what is chosen. */
+  onEntry: (direction: 1 | -1) => void;
   /** From here on every second is kept; what lies before fades. */
   windowFrom: number;
 }
@@ -37,7 +41,7 @@ const HEIGHT = EVENTS.y + EVENTS.h + 8;
 const WIDE = 640;
 
 export function Timeline(props: Props) {
-  const { view, onView, follow, now, ranges, data, snapshots, chosen, onChoose, windowFrom } = props;
+  const { view, onView, follow, now, ranges, data, snapshots, chosen, onChoose, onEntry, windowFrom } = props;
   const { zone } = useZone();
   const { ref, width: measured } = useElementSize<HTMLDivElement>();
   const [hover, setHover] = useState<number | null>(null);
@@ -51,7 +55,12 @@ export function Timeline(props: Props) {
 
   const chains = useMemo(() => data?.chains ?? [], [data]);
   const holes = useMemo(() => gaps(ranges, chains), [ranges, chains]);
-  const bars = useMemo(() => bins(data?.minutes ?? [], view, width), [data, view, width]);
+  // The minute that is going on: rounded, so that the bars are not gathered anew every second.
+  const minute = Math.ceil(now / 60) * 60;
+  const bars = useMemo(
+    () => gather(data?.bins ?? [], data?.binSeconds ?? 60, view, width, minute),
+    [data, view, width, minute],
+  );
   const top = Math.max(1, ...bars.map((b) => b.perMinute));
   const snaps = useMemo(
     () =>
@@ -64,13 +73,7 @@ export function Timeline(props: Props) {
       ),
     [snapshots, view, width],
   );
-  const events = useMemo(() => {
-    const all = [
-      ...(data?.ddl ?? []).map((d) => ({ at: d.at.t, text: `${d.command} ${d.ns}`, drop: /^drop/.test(d.command) })),
-      ...(data?.elections ?? []).map((e) => ({ at: e.t, text: "election: another primary", drop: false })),
-    ].sort((a, b) => a.at - b.at);
-    return clusters(all, (e) => e.at, view, width, 9);
-  }, [data, view, width]);
+  const events = useMemo(() => clusters<Event>(data?.events ?? [], (e) => e.at.t, view, width, 9), [data, view, width]);
 
   const first = ranges[0]?.from.t;
   const last = ranges.length ? lastSecond(ranges.at(-1)!) : undefined;
@@ -124,12 +127,7 @@ export function Timeline(props: Props) {
   };
 
   const marks = useMemo(
-    () =>
-      [
-        ...snapshots.map((s) => s.optime.t),
-        ...(data?.ddl ?? []).map((d) => d.at.t),
-        ...(data?.elections ?? []).map((e) => e.t),
-      ].sort((a, b) => a - b),
+    () => [...snapshots.map((s) => s.optime.t), ...(data?.events ?? []).map((e) => e.at.t)].sort((a, b) => a - b),
     [snapshots, data],
   );
   const go = (second: number) => {
@@ -142,10 +140,11 @@ export function Timeline(props: Props) {
     const forth = event.key === "ArrowRight" || event.key === "ArrowUp";
     const back = event.key === "ArrowLeft" || event.key === "ArrowDown";
     if (forth || back) {
-      if (event.altKey) {
-        const next = forth ? marks.find((m) => m > from) : marks.findLast((m) => m < from);
-        if (next !== undefined) go(next);
-      } else go(from + (forth ? 1 : -1) * (event.shiftKey ? 60 : 1));
+      if (event.altKey) onEntry(forth ? 1 : -1);
+      else go(from + (forth ? 1 : -1) * (event.shiftKey ? 60 : 1));
+    } else if (event.key === "PageDown" || event.key === "PageUp") {
+      const next = event.key === "PageDown" ? marks.find((m) => m > from) : marks.findLast((m) => m < from);
+      if (next !== undefined) go(next);
     } else if (event.key === "Home" && first !== undefined) go(first);
     else if (event.key === "End" && last !== undefined) go(last);
     else if (event.key === "+" || event.key === "=") onView(zoom(view, 0.5, from), false);
@@ -375,13 +374,13 @@ export function Timeline(props: Props) {
                   fill="var(--hf-bars)"
                   opacity="0.75"
                 >
-                  <title>{`${wallClock(bin.from, zone)}: ${count(bin.perMinute)} writes a minute`}</title>
+                  <title>{`${wallClock(bin.from, zone)}: ${rateOf(bin.perMinute)} writes a minute`}</title>
                 </rect>
               );
             })}
             {bars.length ? (
               <text x={gutter + 6} y={WRITES.y + 9}>
-                {`most: ${count(top)}/min`}
+                {`most: ${rateOf(top)}/min`}
               </text>
             ) : (
               <text x={gutter + 6} y={WRITES.y + WRITES.h / 2 + 4}>
@@ -390,23 +389,13 @@ export function Timeline(props: Props) {
             )}
             {events.map(({ at, items }) => {
               const [cx, cy] = [x(at), EVENTS.y + EVENTS.h / 2];
-              const label = items.slice(0, 6).map((e) => `${wallClock(e.at, zone)} ${e.text}`);
+              const label = items.slice(0, 6).map((e) => `${wallClock(e.at.t, zone)} ${eventText(e)}`);
               if (items.length > 6) label.push(`and ${items.length - 6} more`);
-              const drop = items.some((e) => e.drop);
               return (
                 <g key={`${at}-${items.length}`}>
                   <title>{label.join("\n")}</title>
                   <rect x={cx - 6} y={EVENTS.y} width="12" height={EVENTS.h} fill="transparent" />
-                  {drop ? (
-                    <path d={`M${cx - 4} ${cy - 4}l8 8m0 -8l-8 8`} stroke="var(--hf-ink)" strokeWidth="2" />
-                  ) : (
-                    <path
-                      d={`M${cx} ${cy - 5}l4.5 5 -4.5 5 -4.5 -5Z`}
-                      fill="var(--hf-surface)"
-                      stroke="var(--hf-dim)"
-                      strokeWidth="1.6"
-                    />
-                  )}
+                  <Glyph kind={worst(items)} x={cx} y={cy} />
                 </g>
               );
             })}
@@ -440,8 +429,8 @@ export function Timeline(props: Props) {
       </div>
       <Group justify="space-between" mt={6} gap="xs">
         <Text size="xs" className="hf-dim hf-num">
-          {duration(span)} shown · a bar is {duration(binMinutes(view, width) * 60)}
-          {data?.truncated ? " · too much for one answer: look closer to see all writes and events" : ""}
+          {duration(span)} shown · a bar is {duration(barSeconds(view, width, data?.binSeconds ?? 60))}
+          {data?.behind ? " · what was written last is still being counted" : ""}
         </Text>
         <Text size="xs" className="hf-dim hf-num">
           {lag === null
@@ -450,11 +439,22 @@ export function Timeline(props: Props) {
         </Text>
       </Group>
       <Text size="xs" className="hf-dim" mt={2} visibleFrom="sm">
-        Drag to choose a second. Arrow keys: second, Shift: minute, Alt: next mark. Ctrl and wheel: zoom. ○ not proved ●
-        proved ◇ command ✕ drop
+        Drag to choose a second. Arrow keys: second, Shift: minute, Alt: oplog entry, Page Up and Down: mark. Ctrl and
+        wheel: zoom. ○ not proved ● proved ✕ drop □ index ◇ other command △ election
       </Text>
     </div>
   );
+}
+
+function Glyph({ kind, x, y }: { kind: Event["kind"]; x: number; y: number }) {
+  if (kind === "drop") return <path d={`M${x - 4} ${y - 4}l8 8m0 -8l-8 8`} stroke="var(--hf-ink)" strokeWidth="2" />;
+  const shape =
+    kind === "index"
+      ? `M${x - 4} ${y - 4}h8v8h-8Z`
+      : kind === "election"
+        ? `M${x} ${y - 5}l5 9h-10Z`
+        : `M${x} ${y - 5}l4.5 5 -4.5 5 -4.5 -5Z`;
+  return <path d={shape} fill="var(--hf-surface)" stroke="var(--hf-dim)" strokeWidth="1.6" />;
 }
 
 function Flag({

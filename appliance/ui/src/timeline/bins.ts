@@ -1,43 +1,43 @@
-// Writes per minute gathered into bars that can be seen, and marks that would lie on each other gathered into one.
+// The server's bins of writes gathered into bars that can be seen, and marks that would lie on each other gathered into one.
 
 import type { View } from "./scale";
 
-export interface Minute {
-  minute: number;
+/** Operations of some minutes, as the server counted them. */
+export interface Counted {
+  from: number;
   inserts: number;
   updates: number;
   deletes: number;
   ddl: number;
 }
-export interface Bin {
+export interface Bar {
   from: number;
   to: number;
-  /** Operations per minute, the mean over the minutes of the bin that had any data. */
+  /** Operations per minute, the mean over the bar (of the one that is going on: over what of it has passed). */
   perMinute: number;
 }
 
 /** Narrowest bar, in pixels. */
 const BAR_PIXELS_MIN = 3;
-const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720, 1440, 2880, 10_080];
 
-/** Minutes in a bar, so that one is wide enough to be seen. */
-export function binMinutes(view: View, width: number): number {
-  const perPixel = (view.to - view.from) / 60 / Math.max(width, 1);
-  return STEPS.find((step) => step >= perPixel * BAR_PIXELS_MIN) ?? STEPS.at(-1)!;
+/** Seconds of a bar: so many of the server's bins that it is wide enough to be seen. */
+export function barSeconds(view: View, width: number, binSeconds: number): number {
+  const pixels = (binSeconds / (view.to - view.from)) * Math.max(width, 1);
+  return binSeconds * Math.max(1, Math.ceil(BAR_PIXELS_MIN / Math.max(pixels, 0.001)));
 }
 
-export function bins(minutes: Minute[], view: View, width: number): Bin[] {
-  const size = binMinutes(view, width) * 60;
-  const sums = new Map<number, { ops: number; minutes: number }>();
-  for (const m of minutes) {
-    if (m.minute + 60 < view.from || m.minute > view.to) continue;
-    const start = Math.floor(m.minute / size) * size;
-    const sum = sums.get(start) ?? { ops: 0, minutes: 0 };
-    sum.ops += m.inserts + m.updates + m.deletes + m.ddl;
-    sum.minutes += 1;
-    sums.set(start, sum);
+export function bars(counted: Counted[], binSeconds: number, view: View, width: number, now: number): Bar[] {
+  const size = barSeconds(view, width, binSeconds);
+  const sums = new Map<number, number>();
+  for (const c of counted) {
+    if (c.from + binSeconds < view.from || c.from > view.to) continue;
+    const start = Math.floor(c.from / size) * size;
+    sums.set(start, (sums.get(start) ?? 0) + c.inserts + c.updates + c.deletes + c.ddl);
   }
-  return [...sums].map(([from, sum]) => ({ from, to: from + size, perMinute: sum.ops / sum.minutes }));
+  return [...sums].map(([from, sum]) => {
+    const passed = Math.max(60, Math.min(size, now - from));
+    return { from, to: from + size, perMinute: sum / (passed / 60) };
+  });
 }
 
 export interface Cluster<T> {

@@ -25,3 +25,18 @@ export const apiAt = (chosen: Chosen): string =>
 export function justBefore(at: { t: number; i: number }): Chosen {
   return at.i > 1 ? { second: at.t, i: at.i - 1 } : { second: at.t - 1 };
 }
+
+/** Of what stands around an instant the entry after it, or the one before its own. None: there is none. */
+export function neighbour(
+  cut: { before: { at: { t: number; i: number } }[]; after: { at: { t: number; i: number } }[] },
+  direction: 1 | -1,
+): Chosen | null {
+  if (direction === 1) {
+    const next = cut.after[0]?.at;
+    return next ? { second: next.t, i: next.i } : null;
+  }
+  const before = cut.before.at(-2)?.at;
+  if (before) return { second: before.t, i: before.i };
+  const own = cut.before.at(-1)?.at;
+  return own ? justBefore(own) : null;
+}

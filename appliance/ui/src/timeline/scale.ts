@@ -60,6 +60,15 @@ export function showing(view: View, instant: number): View {
   return view;
 }
 
+/** What is asked for to show a view: in steps of an eighth of it, one step wider on either side, so that moving within it asks nothing. */
+export function asked(view: View): View {
+  const step = Math.max(10, Math.ceil((view.to - view.from) / 8));
+  return {
+    from: Math.max(0, Math.floor(view.from / step) * step - step),
+    to: Math.ceil(view.to / step) * step + step,
+  };
+}
+
 const STEPS = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800,
 ];

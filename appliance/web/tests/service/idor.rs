@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_metadb::{Discovery, Group, Role};
+use holdfast_metadb::{Discovery, Group, Role, SftpTarget};
 use holdfast_web::{Need, ROWS, Row};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -38,6 +38,7 @@ impl Ids {
                 json!({ "roles": ["readOnly"] })
             }
             ("POST", "/groups/{group}/backups/{rs}/restores") => json!({ "snapshot": self.of["snapshot"] }),
+            ("POST", "/restores/{restore}/delivery") => json!({ "sftp": self.of["target"] }),
             ("PATCH", "/groups/{group}/backups/{rs}/snapshots/{snapshot}") => json!({ "label": "eve was here" }),
             _ => json!({}),
         }
@@ -71,7 +72,16 @@ async fn filled(world: &World) -> Ids {
     world.key(Some(&world.group), Role::ReadOnly).await;
     let (_, token) = world.metadb.create_enroll_token(&world.group.id).await.unwrap();
     world.metadb.enroll(&token, "db1", "0.1.0", "instance-of-b").await.unwrap();
+    let target = SftpTarget {
+        host: "127.0.0.1".into(),
+        port: 1,
+        user: "backup".into(),
+        host_key: "ssh-ed25519 AAAA".into(),
+        ..SftpTarget::new(world.group.id.clone(), "vault-of-b".into())
+    };
+    world.metadb.add_sftp_target(&target).await.unwrap();
     let of = BTreeMap::from([
+        ("target", target.name),
         ("rs", "rs0".to_owned()),
         ("user", bob.id.to_string()),
         ("invitation", id(&first(world, &format!("{group}/invitations")).await)),
@@ -95,6 +105,7 @@ async fn picture(world: &World) -> Value {
         let path = format!("/groups/{}/{list}", world.group.name);
         all.insert(list.to_owned(), world.get(&path).await);
     }
+    all.insert("sftp".into(), world.get(&format!("/groups/{}/sftp/targets", world.group.name)).await);
     let agents = first(world, &format!("/groups/{}/agents", world.group.name)).await;
     all.insert("agent".into(), agents["revoked"].clone());
     let backup = world.get(&world.backup("")).await;

@@ -271,6 +271,14 @@ async fn people_of_a_directory_sign_in() {
     refused(prove("wrong").await, StatusCode::UNAUTHORIZED, "credentials").await;
     refused(prove("").await, StatusCode::UNAUTHORIZED, "credentials").await;
     ok(prove(ADA_PASSWORD).await).await;
+    // So does a second factor, which outlives an open browser; a password of here is none of theirs.
+    for (password, status) in [("wrong", 401), ("", 401), (ADA_PASSWORD, 201)] {
+        let body = json!({ "password": password });
+        assert_eq!(ada.call(Method::POST, "/account/totp", Some(&body)).await.status(), status, "{password:?}");
+    }
+    let change = json!({ "current": ADA_PASSWORD, "new": "another long enough password" });
+    let changed = ada.call(Method::POST, "/account/password", Some(&change)).await;
+    refused(changed, StatusCode::UNPROCESSABLE_ENTITY, "passwordElsewhere").await;
     // Someone of another domain gets no account; neither does one whose address has an account here, before that is allowed.
     refused(attempt(&world, "bob", BOB_PASSWORD).await, StatusCode::UNPROCESSABLE_ENTITY, "signUpClosed").await;
     assert!(world.metadb.user_by_email("bob@elsewhere.org").await.unwrap().is_none());
@@ -280,7 +288,12 @@ async fn people_of_a_directory_sign_in() {
     refused(attempt(&world, "bob", BOB_PASSWORD).await, StatusCode::CONFLICT, "accountExists").await;
     ok(attempt(&world, &local.email, PASSWORD).await).await;
     set["arrivals"]["linkByEmail"] = json!(true);
-    ok(a.call(Method::PUT, "/settings/ldap", Some(&set)).await).await;
+    let kept = ok(a.call(Method::PUT, "/settings/ldap", Some(&set)).await).await;
+    assert_eq!(
+        kept["arrivals"]["mapping"][0]["group"],
+        world.group.id.to_string(),
+        "a group of the same name is another"
+    );
     let linked = ok(attempt(&world, "bob", BOB_PASSWORD).await).await;
     assert_eq!(linked["user"]["id"], local.id.to_string());
     refused(attempt(&world, &local.email, PASSWORD).await, StatusCode::UNAUTHORIZED, "credentials").await;

@@ -1,6 +1,6 @@
 //! Every route with every role and with none, by session and by key, against the table.
 
-use holdfast_domain::{Role, may};
+use holdfast_domain::{Action, Resource, Role, may};
 use holdfast_metadb::{NewApiKey, User};
 use holdfast_web::{Need, ROWS, Row};
 use reqwest::{Method, Response, StatusCode};
@@ -44,6 +44,8 @@ impl Asker {
             _ if nobody => Some(StatusCode::UNAUTHORIZED),
             Need::SignedIn => None,
             Need::Person | Need::Enrolled => self.session.is_none().then_some(StatusCode::FORBIDDEN),
+            // By default only global roles make groups.
+            Need::NewGroup => (!may(&self.global, Action::Create, Resource::Groups)).then_some(StatusCode::FORBIDDEN),
             Need::Global(action, resource) => (!may(&self.global, action, resource)).then_some(StatusCode::FORBIDDEN),
             Need::Group(action, resource) => {
                 let all: Vec<Role> = self.in_group.iter().chain(&self.global).copied().collect();

@@ -222,6 +222,17 @@ async fn people_of_a_provider_sign_in() {
     refused(eve, StatusCode::UNPROCESSABLE_ENTITY, "emailNotVerified").await;
     provider.person("far", json!({ "email": "far@elsewhere.org", "email_verified": true })).await;
     refused(sign_in(&world, &provider, "far").await.1, StatusCode::UNPROCESSABLE_ENTITY, "signUpClosed").await;
+    // Unless they are invited.
+    provider.person("guest", json!({ "email": "guest@elsewhere.org", "email_verified": true })).await;
+    let invitation = json!({ "email": "guest@elsewhere.org", "roles": ["readOnly"] });
+    let invitations = format!("/groups/{}/invitations", world.group.name);
+    let invited = ok(a.call(Method::POST, &invitations, Some(&invitation)).await).await;
+    let token = invited["link"].as_str().unwrap().split_once("#token=").unwrap().1.to_owned();
+    let (browser, answer) = sign_in(&world, &provider, "guest").await;
+    let guest = keep(&browser, &world, &answer, "__Host-holdfast");
+    assert_eq!(ok(answer).await["groups"], json!([]));
+    let accepted = guest.call(Method::POST, "/invitations/accept", Some(&json!({ "token": token }))).await;
+    assert_eq!(accepted.status(), StatusCode::NO_CONTENT);
     // An account that is here is taken over by a verified address alone, and only when that is allowed.
     let local = world.user("bob", &[]).await;
     provider.person("bob", json!({ "email": local.email, "email_verified": true })).await;
@@ -229,13 +240,30 @@ async fn people_of_a_provider_sign_in() {
     refused(sign_in(&world, &provider, "bob").await.1, StatusCode::CONFLICT, "accountExists").await;
     settings["arrivals"]["linkByEmail"] = json!(true);
     set(&a, &settings).await;
-    refused(sign_in(&world, &provider, "false-bob").await.1, StatusCode::CONFLICT, "accountExists").await;
+    // Of an address that is not verified nothing is said, not even whether it has an account.
+    let unsaid = sign_in(&world, &provider, "false-bob").await.1;
+    refused(unsaid, StatusCode::UNPROCESSABLE_ENTITY, "emailNotVerified").await;
+    // Whoever has a role over the appliance gets in here: nobody there makes themselves one of them.
+    provider.person("false-boss", json!({ "email": boss.email, "email_verified": true })).await;
+    refused(sign_in(&world, &provider, "false-boss").await.1, StatusCode::CONFLICT, "accountExists").await;
+    let own = json!({ "label": "of bob", "role": "readOnly" });
+    let b = world.signed_in(&local).await;
+    let key = ok(b.call(Method::POST, "/account/apiKeys", Some(&own)).await).await["key"].as_str().unwrap().to_owned();
+    assert_eq!(world.call(Some(&key), Method::GET, "/groups", None).await.status(), StatusCode::OK);
     world.sign_in(&local.email, PASSWORD).await;
     let linked = ok(sign_in(&world, &provider, "bob").await.1).await;
     assert_eq!(linked["user"]["id"], local.id.to_string());
     let body = json!({ "email": local.email, "password": PASSWORD });
     let old = world.browser().call(Method::POST, "/sessions", Some(&body)).await;
     refused(old, StatusCode::UNAUTHORIZED, "credentials").await;
+    // Whoever had the password made no key that outlives it.
+    assert_eq!(world.call(Some(&key), Method::GET, "/groups", None).await.status(), StatusCode::UNAUTHORIZED);
+    refused(b.call(Method::GET, "/sessions/current", None).await, StatusCode::UNAUTHORIZED, "apiKey").await;
+    // No way back to a password here: not by changing it, not by a link.
+    let again = world.signed_in(&world.metadb.user(&local.id).await.unwrap().unwrap()).await;
+    let change = json!({ "current": PASSWORD, "new": "another long enough password" });
+    let changed = again.call(Method::POST, "/account/password", Some(&change)).await;
+    refused(changed, StatusCode::UNPROCESSABLE_ENTITY, "passwordElsewhere").await;
     // Where sign-up is closed nobody gets an account.
     let mut policy = world.metadb.access_policy().await.unwrap();
     policy.sign_up = SignUp::Closed;
@@ -352,8 +380,68 @@ async fn a_second_factor_is_asked_for_after_the_provider() {
     refused(send(&other, &recovery[0]).await, StatusCode::NOT_FOUND, "signInOver").await;
     assert_eq!(send(&browser, &recovery[0]).await.status(), StatusCode::CREATED);
     refused(send(&browser, &recovery[1]).await, StatusCode::NOT_FOUND, "signInOver").await;
+    // A wrong code is guessed ten times from one place, and no more.
+    let (guesser, answer) = sign_in(&world, &provider, "ada").await;
+    let token = ok(answer).await["token"].clone();
+    let mut guesses = 0;
+    let locked = loop {
+        let body = json!({ "token": token, "totp": "000000" });
+        let answer = guesser.call(Method::POST, "/sign-ins/code", Some(&body)).await;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+        guesses += 1;
+        assert!(guesses <= 10, "{answer:?}");
+    };
+    refused(locked, StatusCode::TOO_MANY_REQUESTS, "lockedOut").await;
     // Where the second factor is the provider's business it is not asked for here.
     settings["arrivals"]["secondFactor"] = json!("provider");
     set(&a, &settings).await;
     assert_eq!(sign_in(&world, &provider, "ada").await.1.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn what_the_provider_remembers_of_a_browser_is_no_proof() {
+    let provider = Provider::start().await;
+    let world = World::new().await;
+    let boss = world.user("boss", &[Role::Owner]).await;
+    let a = world.signed_in(&boss).await;
+    set(&a, &provider.settings(&world)).await;
+    let now = jiff::Timestamp::now().as_second();
+    let claims = |asked: i64| json!({ "email": "ada@example.org", "email_verified": true, "groups": ["ops"], "auth_time": asked });
+    let begin_again = async || {
+        let browser = world.browser();
+        let answer = browser.call(Method::POST, "/sign-ins/oidc", Some(&json!({ "again": true }))).await;
+        let browser = keep(&browser, &world, &answer, "__Host-holdfast-sign-in");
+        let url = ok(answer).await["url"].as_str().unwrap().to_owned();
+        (browser, url)
+    };
+    let target = json!({ "name": "vault", "host": "127.0.0.1", "user": "x", "hostKey": "ssh-ed25519 AAAA" });
+    let targets = format!("/groups/{}/sftp/targets", world.group.name);
+    // Signed in there since yesterday: in, but what asks again who it is asks.
+    provider.person("ada", claims(now - 86_400)).await;
+    let (browser, answer) = sign_in(&world, &provider, "ada").await;
+    let ada = keep(&browser, &world, &answer, "__Host-holdfast");
+    ok(answer).await;
+    let asks = ada.call(Method::POST, &targets, Some(&target)).await;
+    let why = refused(asks, StatusCode::FORBIDDEN, "reauthenticationRequired").await;
+    assert!(why.contains("sign in again by your provider"), "{why}");
+    // The provider is told to ask, and one that does not is not believed.
+    let (browser, url) = begin_again().await;
+    assert!(url.contains("prompt=login") && url.contains("max_age=0"), "{url}");
+    let back = provider.agree(&url, "ada").await;
+    let why = refused(finish(&browser, &back).await, StatusCode::UNAUTHORIZED, "signInRefused").await;
+    assert!(why.contains("ask again who you are"), "{why}");
+    // It asked: what was refused is done.
+    provider.person("ada", claims(now)).await;
+    let (browser, url) = begin_again().await;
+    let answer = finish(&browser, &provider.agree(&url, "ada").await).await;
+    let ada = keep(&browser, &world, &answer, "__Host-holdfast");
+    ok(answer).await;
+    let taken = ada.call(Method::POST, &targets, Some(&target)).await;
+    refused(taken, StatusCode::BAD_REQUEST, "badRequest").await;
+    // Nobody has a password here to send instead.
+    let body = json!({ "password": "" });
+    let sent = ada.call(Method::POST, "/sessions/current/verify", Some(&body)).await;
+    refused(sent, StatusCode::UNAUTHORIZED, "credentials").await;
 }

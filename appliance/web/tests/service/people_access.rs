@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use holdfast_metadb::{Acceptance, AccessPolicy, NewApiKey, NewInvitation, OneTimeKind, Role, TotpPolicy, User};
+use holdfast_web::ROWS;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{Browser, PASSWORD, World, ok, refused};
+use crate::world::{Browser, PASSWORD, World, ok, op, refused};
 
 const WINDOW: Duration = Duration::from_secs(900);
 
@@ -244,4 +245,68 @@ async fn an_address_is_not_changed_without_its_mailbox() {
     let old = json!({ "token": reset, "password": "quite another sentence" });
     let old = world.call(None, Method::POST, "/password-resets/confirm", Some(&old)).await;
     refused(old, StatusCode::NOT_FOUND, "linkOver").await;
+}
+
+#[tokio::test]
+async fn restores_and_deletions_want_a_fresh_proof() {
+    let world = World::new().await;
+    let ada = world.user("ada", &[Role::Owner]).await;
+    let job = world.job().await;
+    world.open_chain(&job.id, op(100, 1)).await;
+    let root = world.snapshot(&job.id, op(105, 2), 0, 1).await;
+    let new = json!({ "snapshot": root.id.to_string() });
+    let restore = ok(world.post(&world.backup("/restores"), new).await).await["id"].as_str().unwrap().to_owned();
+    let browser = world.signed_in(&ada).await;
+    let sessions = world.metadb.database().collection::<bson::Document>("sessions");
+    let old = bson::DateTime::from_millis(bson::DateTime::now().timestamp_millis() - 3_600_000);
+    sessions.update_many(bson::doc! {}, bson::doc! { "$set": { "verified": old } }).await.unwrap();
+    let mut asked = Vec::new();
+    for row in ROWS.iter().filter(|row| row.again) {
+        let part = |part: &str| match part {
+            "{group}" => world.group.name.clone(),
+            "{rs}" => "rs0".to_owned(),
+            "{restore}" => restore.clone(),
+            "{number}" => "1".to_owned(),
+            part if part.starts_with('{') => "0123456789abcdef01234567".to_owned(),
+            part => part.to_owned(),
+        };
+        let path = row.path.split('/').map(part).collect::<Vec<_>>().join("/");
+        let method: Method = row.method.parse().unwrap();
+        let body = json!({});
+        let answer = browser.call(method.clone(), &path, (method != Method::DELETE).then_some(&body)).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{} {path}", row.method);
+        refused(answer, StatusCode::FORBIDDEN, "reauthenticationRequired").await;
+        asked.push((row.method, row.path));
+    }
+    // What gives data away, and what takes it away.
+    for wanted in [
+        ("POST", "/groups/{group}/backups/{rs}/restores"),
+        ("POST", "/restores/{restore}/delivery"),
+        ("POST", "/groups/{group}/sftp/targets"),
+        ("POST", "/offsite/copies/{copy}/restores"),
+        ("POST", "/groups/{group}/key/export"),
+        ("DELETE", "/groups/{group}/backups/{rs}/snapshots/{snapshot}"),
+        ("POST", "/groups/{group}/backups/{rs}/termination"),
+        ("PATCH", "/groups/{group}/backups/{rs}"),
+        ("DELETE", "/groups/{group}/deployments/{deployment}"),
+        ("PUT", "/settings/oidc"),
+        ("PUT", "/settings/ldap"),
+    ] {
+        assert!(asked.contains(&wanted), "{wanted:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_ends_the_session_that_its_cookie_replaces() {
+    let world = World::new().await;
+    let (ada, bob) = (world.user("ada", &[]).await, world.user("bob", &[]).await);
+    let former = world.signed_in(&ada).await;
+    let of_bob = world.signed_in(&bob).await;
+    let body = json!({ "email": ada.email, "password": PASSWORD });
+    for browser in [&former, &of_bob] {
+        let answer = browser.call(Method::POST, "/sessions", Some(&body)).await;
+        assert_eq!(answer.status(), StatusCode::CREATED);
+    }
+    refused(former.call(Method::GET, "/sessions/current", None).await, StatusCode::UNAUTHORIZED, "apiKey").await;
+    ok(of_bob.call(Method::GET, "/sessions/current", None).await).await;
 }

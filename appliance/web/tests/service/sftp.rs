@@ -87,4 +87,49 @@ async fn a_restore_names_a_target_of_its_group_and_its_delivery_is_called_off() 
     assert_eq!(kept.delivery.unwrap().state, DeliveryState::Cancelled);
     assert!(world.metadb.open_deliveries().await.unwrap().is_empty());
     assert_eq!(world.get(&format!("/restores/{id}")).await["state"], "ready", "the link works on");
+
+    // It is pushed later too: to a target of the group, once at a time.
+    let push = async |target: &str| world.post(&off, json!({ "sftp": target })).await;
+    refused(push("nothing").await, StatusCode::NOT_FOUND, "notFound").await;
+    let asked = ok(push("vault").await).await;
+    assert_eq!((&asked["state"], &asked["path"], &asked["attempts"]), (&json!("waiting"), &json!(file), &json!(0)));
+    refused(push("vault").await, StatusCode::CONFLICT, "notDeliverable").await;
+    assert_eq!(world.metadb.open_deliveries().await.unwrap().len(), 1);
+    let theirs = world.call(Some(&reader), Method::POST, &off, Some(&json!({ "sftp": "vault" }))).await;
+    assert_eq!(theirs.status(), StatusCode::FORBIDDEN);
+    let actions: Vec<String> = world
+        .metadb
+        .audit_page(&holdfast_metadb::AuditFilter::default(), 50)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.action)
+        .collect();
+    for action in ["SFTP target added", "delivery asked for", "delivery called off"] {
+        assert!(actions.iter().any(|a| a == action), "{action}: {actions:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_look_at_a_server_is_bounded_and_written_down() {
+    let world = World::new().await;
+    let path = format!("/groups/{}/sftp/look", world.group.name);
+    for bad in ["", "a b", "a\nb"] {
+        refused(world.post(&path, json!({ "host": bad })).await, StatusCode::BAD_REQUEST, "badRequest").await;
+    }
+    let closed = holdfast_mongod::free_port().unwrap();
+    let mut looks = 0;
+    let locked = loop {
+        let answer = world.post(&path, json!({ "host": "127.0.0.1", "port": closed })).await;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+        refused(answer, StatusCode::UNPROCESSABLE_ENTITY, "sftpConnection").await;
+        looks += 1;
+        assert!(looks <= 60);
+    };
+    refused(locked, StatusCode::TOO_MANY_REQUESTS, "lockedOut").await;
+    let all = world.metadb.audit_page(&holdfast_metadb::AuditFilter::default(), 100).await.unwrap();
+    let named = format!("127.0.0.1:{closed}");
+    assert!(all.iter().any(|entry| entry.action == "SFTP server looked at" && entry.target == named));
 }

@@ -221,6 +221,8 @@ impl World {
             idle: std::time::Duration::from_secs(12 * 3600),
             address: "127.0.0.1".into(),
             agent: "test".into(),
+            verified: None,
+            factor_elsewhere: false,
         };
         let (_, secret) = self.metadb.create_session(new).await.unwrap();
         Browser { cookie: Some(format!("__Host-holdfast={secret}")), ..self.browser() }
@@ -332,6 +334,12 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// The same browser with the cookie that an answer set.
+    pub(crate) fn with_cookie_of(self, answer: &Response) -> Self {
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        Self { cookie: Some(cookie), ..self }
+    }
+
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
         self.call_with(method, path, body, &[("sec-fetch-site", "same-origin")]).await
     }

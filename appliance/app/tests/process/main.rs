@@ -1,6 +1,8 @@
 //! The binary as a service manager and an operator meet it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod instances;
+
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -78,6 +80,15 @@ impl Place {
         let pem = std::fs::read_to_string(self.path("data/ca/ca.pem")).unwrap();
         let tls = client_config(&pem).unwrap();
         reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+    }
+
+    /// Gives an account to someone of a provider, as their first sign-in would.
+    async fn link_elsewhere(&self, email: &str) {
+        let uri = format!("mongodb://127.0.0.1:{}/?replicaSet=store", self.port);
+        let client = mongodb::Client::with_uri_str(uri).await.unwrap();
+        let metadb = holdfast_metadb::MetaDb::open(client.database("holdfast")).await.unwrap();
+        let user = metadb.user_by_email(email).await.unwrap().unwrap();
+        assert!(metadb.link_user(&user.id, "oidc", "https://id.example.org ada").await.unwrap());
     }
 
     fn init(&self) -> String {
@@ -253,6 +264,9 @@ async fn an_administrator_comes_from_a_file_and_comes_back_in() {
         http.post(format!("{url}/api/v1/sessions")).json(&body).send().await.unwrap().status().as_u16()
     };
     assert_eq!(sign_in("correct horse battery").await, 201);
+    // By then the account belonged to a provider that nobody reaches any more.
+    place.link_elsewhere("ada@example.org").await;
+    assert_eq!(sign_in("correct horse battery").await, 401, "there is no password here any more");
     let (good, text) = run(&["reset-administrator", "--email", "ada@example.org"]);
     assert!(good, "{text}");
     let password = text.trim().rsplit(' ').next().unwrap();
