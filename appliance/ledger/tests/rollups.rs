@@ -16,7 +16,7 @@ async fn append_second(ledger: &Ledger, job: &BackupJobId, tail: &LedgerTail, t:
     let mut request = request(ledger, job, tail, &slice(raw_slice(t, t, "x"))).await;
     let mut summary = SummaryBuilder::default();
     (0..inserts).for_each(|_| summary.count(Ts { t, i: 1 }, "a.b", OpKind::Insert));
-    if t % HOUR == 0 {
+    if t.is_multiple_of(HOUR) {
         summary.ddl(at(t), "a.b", "drop");
     }
     request.summary = summary.finish();
