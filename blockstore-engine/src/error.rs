@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::id::{BlockId, RootId, StoreNumber};
 use crate::keys::KeyId;
+use crate::reader::NotVerified;
 use crate::tree::BadTree;
 
 /// What the caller should do about an error.
@@ -352,8 +353,16 @@ pub enum ReadError {
     #[error("root {0} does not fit its seal")]
     BadRoot(RootId),
     /// A block is encrypted under a key that this reader does not have.
-    #[error("block {0} is encrypted and no key is given")]
-    NoKey(BlockId),
+    #[error("block {id} is encrypted under key {key}, which is not here: load it first")]
+    NoKey {
+        /// The block.
+        id: BlockId,
+        /// Its key.
+        key: KeyId,
+    },
+    /// Nothing was found to be bad, but not all could be looked at.
+    #[error("{0}")]
+    NotVerified(NotVerified),
     /// A file could not be written.
     #[error("writing {path}")]
     Io {
@@ -387,7 +396,7 @@ impl ReadError {
         match self {
             Self::NoFile(_) | Self::Request(_) => ErrorClass::Caller,
             Self::Missing(_) | Self::BadBlock { .. } | Self::BadNode { .. } | Self::BadRoot(_) => ErrorClass::Corrupt,
-            Self::NoKey(_) | Self::Io { .. } => ErrorClass::Operator,
+            Self::NoKey { .. } | Self::NotVerified(_) | Self::Io { .. } => ErrorClass::Operator,
             Self::NoStore(error) => error.class,
             Self::Cancelled => ErrorClass::Cancelled,
             Self::Packs(fault) => fault.class(),

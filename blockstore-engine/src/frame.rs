@@ -41,7 +41,7 @@ pub(crate) struct Sealed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     /// The key is not in the ring.
-    NoKey,
+    NoKey(KeyId),
     /// What does not fit.
     Bad(&'static str),
 }
@@ -69,7 +69,7 @@ impl Sealed {
         let (frame, hasher) = match self.key {
             None => (self.body.clone(), BlockHasher::PLAIN),
             Some(key) => {
-                let keys = ring.get(key).ok_or(Unreadable::NoKey)?;
+                let keys = ring.get(key).ok_or(Unreadable::NoKey(key))?;
                 let frame = keys
                     .unseal(&self.id.0, &associated(self.id, self.raw_len), &self.body)
                     .ok_or(Unreadable::Bad("it does not decrypt"))?;
@@ -229,7 +229,7 @@ mod tests {
         Opener::new().unwrap().open(hasher, block, sealed.raw_len, &opened).unwrap();
         assert!(Opener::new().unwrap().open(BlockHasher::PLAIN, block, sealed.raw_len, &opened).is_err());
         // Another key under the same name, another block, another length, a flipped bit: none opens.
-        assert_eq!(sealed.frame(&Keyring::default()).unwrap_err(), Unreadable::NoKey);
+        assert_eq!(sealed.frame(&Keyring::default()).unwrap_err(), Unreadable::NoKey(sealed.key.unwrap()));
         let bad = Unreadable::Bad("it does not decrypt");
         assert_eq!(Sealed { id: BlockId([7; 32]), ..sealed.clone() }.frame(&ring).unwrap_err(), bad);
         assert_eq!(Sealed { raw_len: 5, ..sealed.clone() }.frame(&ring).unwrap_err(), bad);

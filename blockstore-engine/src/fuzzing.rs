@@ -5,6 +5,8 @@
 //! lies behind them. Called by the crate `fuzz` (libFuzzer, and the test that replays the saved corpus), never by a program.
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a target reports")]
 
+mod outside;
+
 use std::str::FromStr;
 
 use bson::raw::RawDocument;
@@ -27,7 +29,7 @@ use crate::tree::{
 pub type Target = (&'static str, fn(&[u8]), fn() -> Vec<Vec<u8>>);
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 13] = [
     ("frame", frame, frame_seeds),
     ("node", node, node_seeds),
     ("page", page, page_seeds),
@@ -35,6 +37,12 @@ pub const TARGETS: [Target; 7] = [
     ("root_copy", root_copy, root_copy_seeds),
     ("documents", documents, document_seeds),
     ("names", names, name_seeds),
+    ("aside", outside::aside, outside::aside_seeds),
+    ("key_file", outside::key_file, outside::key_file_seeds),
+    ("wrapped_key", outside::wrapped_key, outside::wrapped_key_seeds),
+    ("wire", outside::wire, outside::wire_seeds),
+    ("address", outside::address, outside::address_seeds),
+    ("remote_root", outside::remote_root, outside::remote_root_seeds),
 ];
 
 /// A key that is always the same, so that an input once found works for ever.

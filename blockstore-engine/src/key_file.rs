@@ -26,7 +26,7 @@ struct KeyFile {
     checksum: String,
 }
 
-fn checksum(key_id: &str, key: &str) -> String {
+pub(crate) fn checksum(key_id: &str, key: &str) -> String {
     let sum = blake3::hash(format!("{FORMAT} {VERSION}\n{key_id}\n{key}\n").as_bytes());
     sum.to_hex()[..SUM_DIGITS].to_owned()
 }

@@ -140,11 +140,16 @@ impl MasterKey {
     /// Never: AES-256-GCM takes any 32 bytes.
     #[must_use]
     pub fn wrap(&self, key: &GroupKey) -> Vec<u8> {
+        self.wrap_as(key.id(), &key.0).expect("a short text under a key of the right length")
+    }
+
+    /// What [`Self::wrap`] makes of these bytes under this name, whether they are a key or not.
+    pub(crate) fn wrap_as(&self, id: KeyId, key: &[u8]) -> Option<Vec<u8>> {
         let mut out = WRAPPED_MAGIC.to_vec();
-        out.extend_from_slice(&key.id().0);
-        let sealed = seal(&self.wrapping(), &out, &key.0).expect("a short text under a key of the right length");
+        out.extend_from_slice(&id.0);
+        let sealed = seal(&self.wrapping(), &out, key)?;
         out.extend_from_slice(&sealed);
-        out
+        Some(out)
     }
 
     /// The group key again.

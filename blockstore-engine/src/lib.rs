@@ -60,7 +60,7 @@ pub use payload::{
 pub use progress::{OnProgress, Progress};
 pub use proof::NewBlocksReport;
 pub use ranges::RangesReport;
-pub use reader::{BadBlock, Leaf, LeafWalk, SnapshotReader, VerifyReport};
+pub use reader::{BadBlock, Leaf, LeafWalk, NotVerified, SnapshotReader, VerifyReport};
 pub use recover::{RecoverError, RecoveredRoot, RecoveredSnapshot, Recovery};
 pub use root::{COPY_PIN, Floor, Origin, Pin, Purpose, Root};
 pub use roots::Rule;

@@ -238,12 +238,14 @@ impl Proof {
         });
         for (id, row, fault) in checked.await.map_err(|_| ReadError::Internal("a worker thread ended early"))?? {
             match fault {
+                // A key that was taken away is not a bad block: the proof cannot be given, and nothing is marked.
+                Err(Unreadable::NoKey(key)) => return Err(ReadError::NoKey { id, key }),
                 Ok(()) => {
                     self.report.blocks += 1;
                     self.report.raw_bytes += u64::from(row.raw_len);
                     self.report.stored_bytes += u64::from(row.frame_len);
                 }
-                Err(reason) => self.faults.push(bad(id, reason)),
+                Err(Unreadable::Bad(reason)) => self.faults.push(bad(id, reason)),
             }
         }
         Ok(())
@@ -256,16 +258,13 @@ fn prove(
     id: BlockId,
     row: &BlockRow,
     sealed: Result<Sealed, &'static str>,
-) -> Result<(), &'static str> {
-    let sealed = sealed?;
+) -> Result<(), Unreadable> {
+    let sealed = sealed.map_err(Unreadable::Bad)?;
     if (sealed.id, sealed.raw_len, sealed.frame_len) != (id, row.raw_len, row.frame_len) {
-        return Err("the payload differs from the index");
+        return Err(Unreadable::Bad("the payload differs from the index"));
     }
-    let (frame, hasher) = sealed.frame(keys).map_err(|error| match error {
-        Unreadable::NoKey => "encrypted and no key is given",
-        Unreadable::Bad(reason) => reason,
-    })?;
-    opener.open(hasher, id, row.raw_len, &frame).map(|_| ())
+    let (frame, hasher) = sealed.frame(keys)?;
+    opener.open(hasher, id, row.raw_len, &frame).map(|_| ()).map_err(Unreadable::Bad)
 }
 
 fn bad(id: BlockId, reason: &str) -> BadBlock {

@@ -231,12 +231,15 @@ impl Store {
     }
 
     /// Bad blocks whose snapshots nobody has named yet, a bounded part of them.
-    pub(crate) async fn unnamed(&self) -> Result<Vec<BlockId>, StoreFault> {
-        let filter = doc! { "q": { "$exists": true }, "s": { "$exists": false } };
+    pub(crate) async fn unnamed(&self, after: Option<BlockId>) -> Result<Vec<BlockId>, StoreFault> {
+        let mut filter = doc! { "q": { "$exists": true }, "s": { "$exists": false } };
+        if let Some(after) = after {
+            filter.insert("_id", doc! { "$gt": after.to_bson() });
+        }
         let hint = mongodb::options::Hint::Keys(doc! { "q": 1 });
         retrying!("reading the bad blocks that are not named", async {
             let mut ids = Vec::new();
-            let mut cursor = self.blocks.find(filter.clone()).hint(hint.clone()).limit(UNNAMED_MAX).await?;
+            let mut cursor = self.blocks.find(filter.clone()).hint(hint.clone()).sort(doc! { "_id": 1 }).limit(UNNAMED_MAX).await?;
             while cursor.advance().await? {
                 ids.extend(cursor.current().get_binary("_id").ok().and_then(|id| BlockId::from_slice(id.bytes)));
             }

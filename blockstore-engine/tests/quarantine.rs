@@ -17,17 +17,6 @@ async fn rolling(store: &Blockstore, age: Duration, share: (u32, u32)) -> Rollin
     store.verify_rolling(&options, Arc::new(|_| {}), CancellationToken::new()).await.unwrap()
 }
 
-async fn leaves(bed: &Bed, root: &Root, file: &str) -> Vec<BlockId> {
-    let reader = bed.store.reader(root.clone());
-    let entry = reader.file(file).await.unwrap();
-    let mut walk = LeafWalk::new(&entry, 0..entry.size);
-    let mut ids = Vec::new();
-    while let Some(leaf) = walk.next(&reader).await.unwrap() {
-        ids.extend(leaf.id);
-    }
-    ids
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_failed_proof_found_is_stored_anew_by_the_next_attempt() {
     let bed = bed().await;

@@ -16,17 +16,6 @@ fn all_now() -> RollingOptions {
     RollingOptions { age: Duration::ZERO, share: (1, 1), give_way: 0 }
 }
 
-async fn leaves(bed: &Bed, root: &Root, file: &str) -> Vec<BlockId> {
-    let reader = bed.store.reader(root.clone());
-    let entry = reader.file(file).await.unwrap();
-    let mut walk = LeafWalk::new(&entry, 0..entry.size);
-    let mut ids = Vec::new();
-    while let Some(leaf) = walk.next(&reader).await.unwrap() {
-        ids.extend(leaf.id);
-    }
-    ids
-}
-
 /// Flips a bit of the stored frame.
 async fn flip(bed: &Bed, id: BlockId) {
     let row = bed.db.collection::<Document>("blocks").find_one(doc! { "_id": id.to_bson() }).await.unwrap().unwrap();

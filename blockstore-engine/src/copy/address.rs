@@ -37,19 +37,19 @@ pub struct BlockAddress {
 
 impl BlockAddress {
     /// The child of a node of the tree of entries.
-    pub(super) fn entries_child(&self, number: usize) -> Option<Self> {
+    pub(crate) fn entries_child(&self, number: usize) -> Option<Self> {
         let mut entries = self.entries.clone();
         entries.push(u16::try_from(number).ok()?);
         Some(Self { entries, ..Self::default() })
     }
 
     /// The top of a file of a page.
-    pub(super) fn file(&self, number: usize) -> Option<Self> {
+    pub(crate) fn file(&self, number: usize) -> Option<Self> {
         Some(Self { file: Some(u16::try_from(number).ok()?), ..self.clone() })
     }
 
     /// The child of a node of a file.
-    pub(super) fn child(&self, number: usize) -> Option<Self> {
+    pub(crate) fn child(&self, number: usize) -> Option<Self> {
         let mut below = self.below.clone();
         below.push(u16::try_from(number).ok()?);
         Some(Self { below, ..self.clone() })
@@ -58,7 +58,8 @@ impl BlockAddress {
 
 const NOWHERE: ReadError = ReadError::Request("an address leads to no block of the snapshot");
 
-type Pages = HashMap<Vec<u16>, Arc<Vec<FileEntry>>>;
+/// Pages that one call has read.
+pub(crate) type Pages = HashMap<Vec<u16>, Arc<Vec<FileEntry>>>;
 
 impl SnapshotReader {
     /// The blocks at these addresses in their stored form, each once, checked as far as the keys at hand allow.
@@ -76,7 +77,7 @@ impl SnapshotReader {
         let mut pages = Pages::new();
         let mut ids = Vec::with_capacity(addresses.len());
         for address in addresses {
-            ids.push(self.resolve(address, &mut pages).await?);
+            ids.push(resolve(self, address, &mut pages).await?);
         }
         ids.sort_unstable();
         ids.dedup();
@@ -93,13 +94,20 @@ impl SnapshotReader {
         ids.iter().map(|id| found.remove(id).ok_or(ReadError::Missing(*id))?.map(StoredBlock)).collect()
     }
 
-    async fn resolve(&self, address: &BlockAddress, pages: &mut Pages) -> Result<BlockId, ReadError> {
+}
+
+/// The block that an address leads to, every number checked on the way.
+pub(crate) async fn resolve(
+    source: &impl FrameSource,
+    address: &BlockAddress,
+    pages: &mut Pages,
+) -> Result<BlockId, ReadError> {
         if address.entries.len() > usize::from(LEVEL_MAX) || address.below.len() > usize::from(LEVEL_MAX) {
             return Err(NOWHERE);
         }
         let Some(file) = address.file else {
             return if address.below.is_empty() {
-                Ok(self.entries_at(&address.entries).await?.0)
+                Ok(entries_at(source, &address.entries).await?.0)
             } else {
                 Err(NOWHERE)
             };
@@ -107,11 +115,11 @@ impl SnapshotReader {
         let page = match pages.get(&address.entries) {
             Some(page) => page.clone(),
             None => {
-                let (id, is_page) = self.entries_at(&address.entries).await?;
+                let (id, is_page) = entries_at(source, &address.entries).await?;
                 if !is_page {
                     return Err(NOWHERE);
                 }
-                let raw = self.blocks(&[id]).await?;
+                let raw = source.blocks(&[id]).await?;
                 let raw = raw.first().ok_or(ReadError::Missing(id))?;
                 let page = Arc::new(decode_page(raw).map_err(|source| ReadError::BadNode { id, source })?);
                 pages.insert(address.entries.clone(), page.clone());
@@ -122,7 +130,7 @@ impl SnapshotReader {
         let (mut id, mut level, mut len) = (entry.top.ok_or(NOWHERE)?, entry.depth, entry.size);
         for number in &address.below {
             level = level.checked_sub(1).ok_or(NOWHERE)?;
-            let node = self.node(id).await?;
+            let node = source.node(id).await?;
             node.check_geometry(level + 1, len, entry.block_size)
                 .map_err(|source| ReadError::BadNode { id, source })?;
             let child = node.children.get(usize::from(*number)).ok_or(NOWHERE)?;
@@ -132,13 +140,13 @@ impl SnapshotReader {
     }
 
     /// A node or page of the tree of entries, and whether it is a page.
-    async fn entries_at(&self, numbers: &[u16]) -> Result<(BlockId, bool), ReadError> {
-        let (mut id, mut above) = (self.root().tree, None);
+async fn entries_at(source: &impl FrameSource, numbers: &[u16]) -> Result<(BlockId, bool), ReadError> {
+        let (mut id, mut above) = (source.root().tree, None);
         for number in numbers {
             if above == Some(1) {
                 return Err(NOWHERE);
             }
-            let node = self.node(id).await?;
+            let node = source.node(id).await?;
             if above.is_some_and(|above: u8| above - 1 != node.level) {
                 return Err(ReadError::BadNode { id, source: BadTree("node of another level") });
             }
@@ -147,4 +155,3 @@ impl SnapshotReader {
         }
         Ok((id, above == Some(1)))
     }
-}

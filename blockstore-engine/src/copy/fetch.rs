@@ -64,7 +64,7 @@ impl<S: CopySource> Fetcher<S> {
                 let id = sealed.id;
                 let bad = |reason| CopyError::BadBlock { id, reason };
                 let (frame, hasher) = sealed.frame(&keys).map_err(|error| match error {
-                    Unreadable::NoKey => CopyError::Read(ReadError::NoKey(id)),
+                    Unreadable::NoKey(key) => CopyError::Read(ReadError::NoKey { id, key }),
                     Unreadable::Bad(reason) => bad(reason),
                 })?;
                 let raw = opener.open(hasher, id, sealed.raw_len, &frame).map_err(bad)?;

@@ -39,6 +39,15 @@ pub(crate) struct MarkRoot {
     pub(crate) index: u32,
 }
 
+/// What a tolerant walk passed over, as sets of snapshots.
+#[derive(Debug, Default)]
+pub(crate) struct Unreadable {
+    /// A node or page is bad.
+    pub(crate) bad: Vec<u32>,
+    /// A node or page is encrypted under a key that is not here: nothing is known of it, good or bad.
+    pub(crate) locked: Vec<u32>,
+}
+
 /// Ids and the sets of snapshots that they belong to.
 type Level = HashMap<BlockId, u32>;
 
@@ -52,7 +61,7 @@ pub(crate) struct Walk<'a> {
     /// Nodes held at a time; [`NODES_MAX`] but in tests.
     pub(crate) nodes_max: usize,
     /// `Some`: what cannot be read is noted here and not descended into.
-    pub(crate) unreadable: Option<Vec<(BlockId, u32)>>,
+    pub(crate) unreadable: Option<Unreadable>,
     /// Nodes and pages read, for progress and tests.
     pub(crate) visited: u64,
 }
@@ -247,12 +256,13 @@ impl<'a> Walk<'a> {
     }
 
     fn note(&mut self, id: BlockId, class: u32, source: ReadError) -> Result<(), CollectError> {
-        if source.class() != ErrorClass::Corrupt {
+        let is_locked = matches!(source, ReadError::NoKey { .. });
+        if source.class() != ErrorClass::Corrupt && !(is_locked && self.unreadable.is_some()) {
             return Err(source.into());
         }
         match &mut self.unreadable {
-            Some(list) => {
-                list.push((id, class));
+            Some(passed) => {
+                if is_locked { passed.locked.push(class) } else { passed.bad.push(class) }
                 Ok(())
             }
             None => {

@@ -35,7 +35,7 @@ use crate::id::RootId;
 use crate::txn::Causal;
 pub(crate) use classes::{Classes, OVERFLOW};
 use lease::Lease;
-pub(crate) use mark::{MarkRoot, Walk};
+pub(crate) use mark::{MarkRoot, Unreadable, Walk};
 use run::Run;
 pub(crate) use scan::{Pace, RowScan, SCAN_ROWS};
 use writers::{Found, roots_and_writers};

@@ -157,7 +157,7 @@ impl Aside {
 }
 
 /// Names are made of lowercase letters, digits, `-`, `_`, `.` and `/` between parts: the same in every store.
-fn path(name: &str) -> Result<Path, AsideError> {
+pub(crate) fn path(name: &str) -> Result<Path, AsideError> {
     let is_part = |part: &str| {
         let is_fine = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
         !part.is_empty() && part != "." && part != ".." && part.bytes().all(is_fine)
@@ -177,7 +177,7 @@ fn cipher_name(name: &str) -> [u8; 32] {
     blake3::derive_key("holdfast object beside packs v1", name.as_bytes())
 }
 
-fn encode(name: &str, body: &[u8], key: Option<KeyId>, ring: &Keyring) -> Result<Bytes, AsideError> {
+pub(crate) fn encode(name: &str, body: &[u8], key: Option<KeyId>, ring: &Keyring) -> Result<Bytes, AsideError> {
     let request = |reason| AsideError::Request { name: name.to_owned(), reason };
     if body.len() > BODY_BYTES_MAX {
         return Err(request("it is larger than 96 MiB"));
@@ -204,7 +204,7 @@ fn encode(name: &str, body: &[u8], key: Option<KeyId>, ring: &Keyring) -> Result
     Ok(out.into())
 }
 
-fn decode(name: &str, object: &Bytes, ring: &Keyring) -> Result<Bytes, AsideError> {
+pub(crate) fn decode(name: &str, object: &Bytes, ring: &Keyring) -> Result<Bytes, AsideError> {
     let bad = |reason| AsideError::Bad { name: name.to_owned(), reason };
     let (content, sum) = object.split_last_chunk::<SUM_BYTES>().ok_or_else(|| bad("it is torn"))?;
     if blake3::hash(content).as_bytes() != sum {

@@ -118,7 +118,7 @@ pub(crate) async fn sealed(
         let kept = sealed.clone();
         match check(id, row, sealed, &keys) {
             // Without the key only its reader can look into it.
-            Ok(_) | Err(ReadError::NoKey(_)) => kept.map_err(|reason| ReadError::BadBlock { id, reason }),
+            Ok(_) | Err(ReadError::NoKey { .. }) => kept.map_err(|reason| ReadError::BadBlock { id, reason }),
             Err(error) => Err(error),
         }
     };
@@ -203,7 +203,7 @@ pub(crate) fn check(
     }
     match sealed.frame(keys) {
         Ok((frame, hasher)) => Ok(Stored { raw_len: row.raw_len, frame, hasher }),
-        Err(Unreadable::NoKey) => Err(ReadError::NoKey(id)),
+        Err(Unreadable::NoKey(key)) => Err(ReadError::NoKey { id, key }),
         Err(Unreadable::Bad(reason)) => Err(bad(reason)),
     }
 }

@@ -9,6 +9,7 @@ mod layout;
 mod leaves;
 mod materialise;
 mod memo;
+mod not_verified;
 mod verify;
 
 use std::future::Future;
@@ -23,6 +24,7 @@ pub(crate) use fetch::{FETCH_IDS_MAX, From, PerBlock, Stored, blocks as fetch_bl
 pub use leaves::{Leaf, LeafWalk};
 pub(crate) use materialise::materialise;
 pub(crate) use memo::Memo;
+pub use not_verified::NotVerified;
 pub use verify::{BAD_BLOCKS_MAX, BadBlock, VerifyReport};
 
 use crate::cache::Shelf;

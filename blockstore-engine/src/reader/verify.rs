@@ -5,6 +5,7 @@ use tokio::task::JoinSet;
 use super::fetch::{FETCH_IDS_MAX, From, broken};
 use super::leaves::LeafWalk;
 use super::materialise::{BATCH_BYTES, BATCHES_AHEAD, FILES_AHEAD};
+use super::not_verified::NotVerified;
 use super::{SnapshotReader, sized};
 use crate::error::{ErrorClass, ReadError};
 use crate::id::BlockId;
@@ -37,25 +38,36 @@ pub struct VerifyReport {
     pub bad_count: u64,
     /// The first [`BAD_BLOCKS_MAX`] of them.
     pub bad: Vec<BadBlock>,
+    /// What could not be looked at for want of a key: neither good nor bad.
+    pub not_verified: NotVerified,
 }
 
 impl VerifyReport {
-    /// Whether everything was good.
+    /// Whether everything was read and was good.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.bad_count == 0
+        self.bad_count == 0 && self.not_verified.blocks == 0
     }
 
-    /// Notes corruption; any other error goes on to the caller.
+    /// The report, unless all that is to be said is that it could not be made.
+    fn ended(self) -> Result<Self, ReadError> {
+        if self.bad_count == 0 && self.not_verified.blocks > 0 {
+            return Err(ReadError::NotVerified(self.not_verified));
+        }
+        Ok(self)
+    }
+
+    /// Notes corruption, and what lacks its key; any other error goes on to the caller.
     pub(crate) fn note(&mut self, path: Option<&str>, error: ReadError) -> Result<(), ReadError> {
-        if error.class() != ErrorClass::Corrupt && !matches!(error, ReadError::NoKey(_)) {
+        if let ReadError::NoKey { key, .. } = error {
+            self.not_verified.add(key);
+            return Ok(());
+        }
+        if error.class() != ErrorClass::Corrupt {
             return Err(error);
         }
         let id = match &error {
-            ReadError::Missing(id)
-            | ReadError::BadBlock { id, .. }
-            | ReadError::BadNode { id, .. }
-            | ReadError::NoKey(id) => Some(*id),
+            ReadError::Missing(id) | ReadError::BadBlock { id, .. } | ReadError::BadNode { id, .. } => Some(*id),
             _ => None,
         };
         let reason =
@@ -106,7 +118,7 @@ pub(super) async fn verify(reader: &SnapshotReader, progress: OnProgress) -> Res
         Ok(files) => files,
         Err(error) => {
             job.report.note(None, error)?;
-            return Ok(job.report);
+            return job.report.ended();
         }
     };
     let (nodes, pages) = reader.entry_tree().await?;
@@ -149,7 +161,7 @@ pub(super) async fn verify(reader: &SnapshotReader, progress: OnProgress) -> Res
     }
     job.launch().await?;
     while job.collect().await? {}
-    Ok(job.report)
+    job.report.ended()
 }
 
 impl Job {

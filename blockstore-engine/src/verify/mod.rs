@@ -24,8 +24,9 @@ use crate::engine::{Blockstore, Engine};
 use crate::error::{ErrorClass, ReadError, RegisterError, RootError, StoreFault, WriteError};
 use crate::gc::CollectError;
 use crate::id::{BlockId, RootId};
+use crate::keys::KeyId;
 use crate::progress::OnProgress;
-use crate::reader::{BadBlock, VerifyReport};
+use crate::reader::{BadBlock, NotVerified, VerifyReport};
 use crate::stats::number;
 use crate::txn::retrying;
 
@@ -106,6 +107,8 @@ impl SnapshotCheck {
             "bytes": signed(self.report.bytes),
             "badCount": signed(self.report.bad_count),
             "bad": bad.collect::<Vec<_>>(),
+            "unread": signed(self.report.not_verified.blocks),
+            "missingKeys": self.report.not_verified.keys.iter().map(|key| key.to_bson()).collect::<Vec<_>>(),
         }
     }
 
@@ -118,6 +121,11 @@ impl SnapshotCheck {
                 reason: one.get_str("reason").ok()?.to_owned(),
             })
         };
+        let key = |one: &Bson| match one {
+            Bson::Binary(key) => KeyId::from_slice(&key.bytes),
+            _ => None,
+        };
+        let keys = document.get_array("missingKeys").map(|keys| keys.iter().filter_map(key).collect()).unwrap_or_default();
         Some(Self {
             root: document.get_document("_id").ok()?.get_str("root").ok()?.parse().ok()?,
             at: *document.get_datetime("at").ok()?,
@@ -127,6 +135,7 @@ impl SnapshotCheck {
                 bytes: number(document, "bytes"),
                 bad_count: number(document, "badCount"),
                 bad: document.get_array("bad").ok()?.iter().filter_map(bad).collect(),
+                not_verified: NotVerified { blocks: number(document, "unread"), keys },
             },
         })
     }
@@ -137,7 +146,8 @@ impl Blockstore {
     /// same blocks) marked; a snapshot that is good again is unmarked. The result is kept.
     ///
     /// # Errors
-    /// `Root(NotFound)`; a failing database. Corruption is in the result.
+    /// `Root(NotFound)`; `Read(NotVerified)` when nothing was found to be bad and a key is not here: nothing is marked, unmarked or kept then; a
+    /// failing database. Corruption is in the result.
     pub async fn verify_snapshot(
         &self,
         id: &RootId,
@@ -156,9 +166,9 @@ impl Blockstore {
             self.quarantine(&bad.iter().copied().collect::<Vec<_>>()).await?;
             let named = trace::snapshots_of(&self.engine, &bad, &cancel).await?;
             mark(self, named.needs.values().flatten().copied().collect()).await?;
-            self.engine.store.set_named(&bad.iter().copied().collect::<Vec<_>>()).await?;
+            self.engine.store.set_named(&named.settled(&bad.into_iter().collect::<Vec<_>>())).await?;
         }
-        let is_bad = !check.report.is_good();
+        let is_bad = check.report.bad_count > 0;
         if is_bad != root.quarantined {
             self.set_quarantined(id, is_bad).await?;
         }
@@ -168,7 +178,7 @@ impl Blockstore {
 
     /// Names the snapshots of bad blocks that nobody has named yet, and marks them. Whoever meets a bad block (a writer, a copy, a verification)
     /// only quarantines it, and may end before it asks who needs it: what it found is named here, by whoever comes next. At most 10000 are
-    /// in the answer, all are named.
+    /// in the answer, all are named; but those that may belong to a snapshot whose key is not here, which wait for it.
     ///
     /// # Errors
     /// `Trace` when cancelled; a failing database.
@@ -178,15 +188,16 @@ impl Blockstore {
     ) -> Result<HashMap<BlockId, Vec<RootId>>, VerifyError> {
         let store = &self.engine.store;
         let mut all = HashMap::new();
+        let mut after = None;
         loop {
-            let ids = store.unnamed().await?;
-            if ids.is_empty() {
-                return Ok(all);
-            }
+            let ids = store.unnamed(after).await?;
+            let Some(last) = ids.last() else { return Ok(all) };
+            after = Some(*last);
             let mut named = trace::snapshots_of(&self.engine, &ids.iter().copied().collect(), cancel).await?;
             // Below a node that cannot be read nothing can be named: its snapshots count as touched.
             mark(self, named.needs.values().flatten().chain(&named.unreadable).copied().collect()).await?;
             // Last: an end before it names them again.
+            let ids = named.settled(&ids);
             store.set_named(&ids).await?;
             for id in ids {
                 if all.len() < BAD_NAMED_MAX {

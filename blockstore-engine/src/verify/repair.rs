@@ -126,9 +126,14 @@ impl Blockstore {
         // What the index says now, a writer may have repaired some meanwhile.
         let still: HashSet<BlockId> = self.quarantined_blocks().await?.into_iter().collect();
         let named = snapshots_of(engine, &still, &cancel).await?;
+        report.left = still.into_iter().collect();
+        report.left.sort();
+        let settled = named.settled(&report.left);
         let touched: BTreeSet<RootId> = named.needs.values().flatten().copied().chain(named.unreadable).collect();
         for root in self.all_roots().await? {
-            if root.quarantined && root.is_sealed() && !touched.contains(&root.id) {
+            // Of one whose key is not here nothing is known: its mark stays as it is.
+            let is_known = root.is_sealed() && !named.locked.contains(&root.id);
+            if root.quarantined && is_known && !touched.contains(&root.id) {
                 match self.set_quarantined(&root.id, false).await {
                     Ok(()) => report.healed.push(root.id),
                     // A run of the collector unlinked it meanwhile.
@@ -139,9 +144,7 @@ impl Blockstore {
         }
         mark(self, touched.clone()).await?;
         report.touched = touched.into_iter().collect();
-        report.left = still.into_iter().collect();
-        report.left.sort();
-        engine.store.set_named(&report.left).await?;
+        engine.store.set_named(&settled).await?;
         Ok(report)
     }
 

@@ -4,7 +4,7 @@
 //! some could not be read for want of a key has had its turn and keeps its old time; the oldest go first; at most the share of one call.
 //! Bad blocks that a call found and did not name, since it ended early, are named by the next.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,8 @@ use crate::engine::Blockstore;
 use crate::error::{ErrorClass, ReadError, StoreFault};
 use crate::gc::{Pace, RowScan};
 use crate::id::{BlockId, RootId};
-use crate::reader::{FETCH_IDS_MAX, From, fetch_blocks};
+use crate::keys::KeyId;
+use crate::reader::{FETCH_IDS_MAX, From, NotVerified, fetch_blocks};
 use crate::store::Row;
 use crate::txn::{Causal, retrying};
 
@@ -77,6 +78,8 @@ pub struct RollingReport {
     pub slices: u16,
     /// Blocks that could not be read, since this process lacks their key; their slices do not count as verified.
     pub unread: u64,
+    /// The keys of those.
+    pub missing_keys: BTreeSet<KeyId>,
     /// Blocks, nodes and pages that were read.
     pub blocks: u64,
     /// Their raw bytes.
@@ -85,6 +88,14 @@ pub struct RollingReport {
     pub bad: Vec<NamedBlock>,
     /// When the slice that waits longest was verified; `None`: one never was.
     pub oldest: Option<DateTime>,
+}
+
+impl RollingReport {
+    /// What could not be looked at, to be said in a sentence; `None` when everything was.
+    #[must_use]
+    pub fn not_verified(&self) -> Option<NotVerified> {
+        (self.unread > 0).then(|| NotVerified { blocks: self.unread, keys: self.missing_keys.clone() })
+    }
 }
 
 impl Blockstore {
@@ -124,11 +135,11 @@ impl Blockstore {
             progress,
             cancel: cancel.clone(),
             bad: HashMap::new(),
-            unread: 0,
+            not_verified: NotVerified::default(),
         };
         let mut verified = 0;
         for slice in due {
-            let (blocks, bad, unread) = (check.done.blocks, check.bad.len(), check.unread);
+            let (blocks, bad, unread) = (check.done.blocks, check.bad.len(), check.not_verified.blocks);
             check.slice(slice).await?;
             let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             let found = check.bad.len().saturating_sub(bad) as u64;
@@ -138,13 +149,13 @@ impl Blockstore {
                 "bad": count(found),
             };
             let now = DateTime::now();
-            if check.unread == unread {
+            if check.not_verified.blocks == unread {
                 result.insert("at", now);
                 verified += 1;
             } else {
                 // Its turn is over, so that it does not hold up the others.
                 result.insert("tried", now);
-                result.insert("unread", count(check.unread - unread));
+                result.insert("unread", count(check.not_verified.blocks - unread));
                 if let Some(at) = self.slice_times().await?.get(&slice) {
                     result.insert("at", *at);
                 }
@@ -153,7 +164,8 @@ impl Blockstore {
             check.done.slices += 1;
             (check.progress)(check.done);
         }
-        let (done, mut reasons, unread) = (check.done, check.bad, check.unread);
+        let (done, mut reasons) = (check.done, check.bad);
+        let NotVerified { blocks: unread, keys: missing_keys } = check.not_verified;
         if !reasons.is_empty() {
             named.extend(self.name_bad_blocks(&cancel).await?);
         }
@@ -168,7 +180,7 @@ impl Blockstore {
         let times = self.slice_times().await?;
         let all = times.len() == usize::from(SLICES);
         let oldest = times.into_values().min().filter(|_| all);
-        Ok(RollingReport { slices: verified, unread, blocks: done.blocks, bytes: done.bytes, bad, oldest })
+        Ok(RollingReport { slices: verified, unread, missing_keys, blocks: done.blocks, bytes: done.bytes, bad, oldest })
     }
 
     /// When each slice was verified last; a slice that never was is not there.
@@ -207,7 +219,7 @@ struct Check<'a> {
     cancel: CancellationToken,
     bad: HashMap<BlockId, String>,
     /// Blocks under a key that this process does not have.
-    unread: u64,
+    not_verified: NotVerified,
 }
 
 impl Check<'_> {
@@ -249,7 +261,7 @@ impl Check<'_> {
                 }
                 Err(error) if error.class() == ErrorClass::Corrupt => faults.push((id, error)),
                 // Encrypted under a key that this process does not have: not ours to judge, and not verified.
-                Err(ReadError::NoKey(_)) => self.unread += 1,
+                Err(ReadError::NoKey { key, .. }) => self.not_verified.add(key),
                 Err(error) => return Err(error.into()),
             }
         }

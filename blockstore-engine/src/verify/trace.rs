@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::VerifyError;
 use crate::cache::Shelf;
 use crate::engine::Engine;
-use crate::gc::{Classes, roots_to_name};
+use crate::gc::{Classes, Unreadable, roots_to_name};
 use crate::id::{BlockId, RootId};
 use crate::reader::{FETCH_IDS_MAX, From, SnapshotReader, fetch_blocks};
 use crate::root::Root;
@@ -19,8 +19,18 @@ use crate::txn::Causal;
 pub(super) struct Named {
     /// Snapshots by block, sorted by job and commit; nothing for a block that no snapshot needs.
     pub(super) needs: HashMap<BlockId, Vec<RootId>>,
-    /// Snapshots of which a node or page cannot be read.
+    /// Snapshots of which a node or page is bad.
     pub(super) unreadable: HashSet<RootId>,
+    /// Snapshots that cannot be looked into, since their key is not here.
+    pub(super) locked: HashSet<RootId>,
+}
+
+impl Named {
+    /// Of these, the blocks whose snapshots are known. A block that no snapshot needs may be one of a snapshot that is locked: it stays to be
+    /// named by a process that has the key. (Equal ids of two keys do not exist.)
+    pub(super) fn settled(&self, ids: &[BlockId]) -> Vec<BlockId> {
+        ids.iter().copied().filter(|id| self.locked.is_empty() || self.needs.contains_key(id)).collect()
+    }
 }
 
 /// Walks all snapshots; what cannot be read is passed over.
@@ -33,7 +43,7 @@ pub(super) async fn snapshots_of(
     let roots = roots_to_name(engine, &causal).await?;
     let mut classes = Classes::default();
     let mut walk = crate::gc::Walk::new(engine, &causal, &roots, &mut classes, cancel);
-    walk.unreadable = Some(Vec::new());
+    walk.unreadable = Some(Unreadable::default());
     let found = walk.find(wanted).await?;
     let unreadable = walk.unreadable.take().unwrap_or_default();
     let members = |class: u32| {
@@ -45,7 +55,8 @@ pub(super) async fn snapshots_of(
     };
     Ok(Named {
         needs: found.into_iter().map(|(id, class)| (id, members(class))).collect(),
-        unreadable: unreadable.into_iter().flat_map(|(_, class)| members(class)).collect(),
+        unreadable: unreadable.bad.into_iter().flat_map(members).collect(),
+        locked: unreadable.locked.into_iter().flat_map(members).collect(),
     })
 }
 

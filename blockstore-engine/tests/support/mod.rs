@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
 
 use blockstore_engine::{
-    Blockstore, CollectError, CollectOptions, CollectReport, CommitRequest, EngineOptions, Floor, Progress, Purpose,
+    BlockId, Blockstore, CollectError, CollectOptions, CollectReport, CommitRequest, EngineOptions, Floor, LeafWalk, Progress, Purpose,
     Root, RootId, SnapshotWriter, WriterRequest,
 };
 use holdfast_mongod::{Mongod, MongodOptions, free_port, start_embedded};
@@ -248,4 +248,16 @@ impl Random {
         out.truncate(len);
         out
     }
+}
+
+/// The blocks of one file of a snapshot, in order, without holes.
+pub async fn leaves(bed: &Bed, root: &Root, file: &str) -> Vec<BlockId> {
+    let reader = bed.store.reader(root.clone());
+    let entry = reader.file(file).await.unwrap();
+    let mut walk = LeafWalk::new(&entry, 0..entry.size);
+    let mut ids = Vec::new();
+    while let Some(leaf) = walk.next(&reader).await.unwrap() {
+        ids.extend(leaf.id);
+    }
+    ids
 }
