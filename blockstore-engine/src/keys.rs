@@ -17,6 +17,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::error::ErrorClass;
 use crate::id::BlockHasher;
+use crate::records::RecordKeys;
 
 /// Bytes of every key.
 pub const KEY_BYTES: usize = 32;
@@ -233,6 +234,8 @@ pub(crate) struct BlockKeys {
     pub(crate) id: KeyId,
     hash: [u8; KEY_BYTES],
     cipher: [u8; KEY_BYTES],
+    #[zeroize(skip)]
+    pub(crate) records: RecordKeys,
 }
 
 impl BlockKeys {
@@ -241,6 +244,7 @@ impl BlockKeys {
             id: key.id(),
             hash: blake3::derive_key("holdfast block ids v1", &key.0),
             cipher: blake3::derive_key("holdfast block cipher v1", &key.0),
+            records: RecordKeys::new(key),
         }
     }
 
@@ -296,7 +300,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-fn seal(key: &[u8; KEY_BYTES], associated: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn seal(key: &[u8; KEY_BYTES], associated: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
     let nonce: [u8; NONCE_LEN] = rand::random();
     let mut out = Vec::with_capacity(plain.len() + SEAL_BYTES);
@@ -308,7 +312,7 @@ fn seal(key: &[u8; KEY_BYTES], associated: &[u8], plain: &[u8]) -> Option<Vec<u8
     Some(out)
 }
 
-fn unseal(key: &[u8; KEY_BYTES], associated: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unseal(key: &[u8; KEY_BYTES], associated: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
     let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>()?;
     let mut body = body.to_vec();

@@ -40,7 +40,6 @@ pub(crate) async fn open(settings: &Settings, token: &CancellationToken) -> anyh
     let app = connect(&settings.app_database, "the app database").await?;
     let blocks = connect(&settings.blockstore, "the blockstore").await?;
     let Some(metadb) = wait(token, "the app database", || MetaDb::open(app.clone())).await else { return Ok(None) };
-    let Some(ledger) = wait(token, "the blockstore", || Ledger::open(blocks.clone())).await else { return Ok(None) };
     let master_key = Arc::new(MasterKey::load_or_create(&settings.master_key_path()).context("the master key")?);
     let open = || {
         ApplianceStore::open(OpenRequest {
@@ -51,6 +50,8 @@ pub(crate) async fn open(settings: &Settings, token: &CancellationToken) -> anyh
         })
     };
     let Some(blockstore) = wait(token, "the blockstore", open).await else { return Ok(None) };
+    let ledger = || Ledger::open(blocks.clone(), blockstore.keyring());
+    let Some(ledger) = wait(token, "the blockstore", ledger).await else { return Ok(None) };
     Ok(Some(Databases { metadb, ledger, blockstore, master_key }))
 }
 

@@ -101,6 +101,12 @@ impl ApplianceStore {
         &self.inner.store
     }
 
+    /// The keys of groups that this process has: a ring that gets more while it runs. For what is encrypted beside blocks.
+    #[must_use]
+    pub fn keyring(&self) -> Keyring {
+        self.inner.keys.clone()
+    }
+
     /// Loads stores and keys again now, and tries stores again that could not be opened.
     ///
     /// # Errors

@@ -66,7 +66,6 @@ impl Daemon {
         let app = database(&settings.app_database.uri, &settings.app_database.name).await?;
         let blocks = database(&settings.blockstore.uri, &settings.blockstore.name).await?;
         let metadb = wait("open the app database", &shutdown, || MetaDb::open(app.clone())).await?;
-        let ledger = wait("open the ledger", &shutdown, || Ledger::open(blocks.clone())).await?;
         let cache = CacheOptions { path: layout.cache(), bytes: settings.daemon.block_cache_bytes };
         let options = EngineOptions { cache: Some(cache), ..EngineOptions::default() };
         let master_key = Arc::new(MasterKey::load_or_create(&settings.master_key_path()).context("the master key")?);
@@ -79,6 +78,7 @@ impl Daemon {
             })
         };
         let store = wait("open the blockstore", &shutdown, open).await?;
+        let ledger = wait("open the ledger", &shutdown, || Ledger::open(blocks.clone(), store.keyring())).await?;
         let id = registration::register(&metadb, &settings.daemon, &binaries, identity.id.as_ref()).await?;
         identity.keep(&id)?;
         tracing::info!(%id, name = registration::name(&settings.daemon), binaries = %binaries, %file_system, "daemon starts");

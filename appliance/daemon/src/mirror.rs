@@ -7,7 +7,7 @@
 //!
 //! Invariants: idempotent (a segment's name says what is in it, so two daemons that do it at once only do it twice); one segment is held
 //! in memory at a time; what a run does for one job is bounded ([`SEGMENTS_MAX`], [`DELETES_MAX`]), so that none waits for another for long.
-//! Copies are encrypted under the key of the job's newest snapshot. Nothing here writes to the ledger's entries.
+//! Copies are encrypted under the key of the job's newest snapshot, or of a slice in them. Nothing here writes to the ledger's entries.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -287,7 +287,7 @@ impl Copying<'_> {
         place: &mut Place,
         report: &mut MirrorReport,
     ) -> anyhow::Result<i64> {
-        let Self { ledger, aside, job, key } = *self;
+        let Self { ledger, aside, job, mut key } = *self;
         let mut written = gap.start;
         let mut next = gap.start;
         let (mut builder, mut oldest) = (SegmentBuilder::default(), None::<DateTime>);
@@ -308,7 +308,8 @@ impl Copying<'_> {
                     EntryBody::Slice { payload } => Some(ledger.payload_frame(job, chain, payload).await?),
                     _ => None,
                 };
-                builder.push(&stored, source, frame.as_deref())?;
+                key = key.or(frame.as_ref().and_then(|frame| frame.key));
+                builder.push(&stored, source, frame.as_ref())?;
                 next = stored.entry.at.seq + 1;
                 oldest = Some(oldest.map_or(stored.received_at, |oldest| oldest.min(stored.received_at)));
                 if builder.is_full() {

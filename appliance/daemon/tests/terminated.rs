@@ -68,7 +68,7 @@ async fn other(world: &World) -> (BackupJobId, Root) {
         let raw = bson::serialize_to_vec(&doc! { "ts": bson::Timestamp::from(at(t).ts), "t": 1_i64 }).unwrap();
         let facts = inspect_payload(&raw).unwrap();
         let frame = compress(&raw).unwrap();
-        let payload = world.ledger.put_payload(&job.id, 0, Hash32::of(&raw), &frame, &facts).await.unwrap();
+        let payload = world.ledger.put_payload(&job.id, 0, Hash32::of(&raw), &frame, &facts, None).await.unwrap();
         let request = AppendRequest {
             seq: tail.at.seq + 1,
             prev: tail.hash,

@@ -22,6 +22,7 @@ pub(crate) async fn put(
         frame::drain(body).await;
         return Err(refusal);
     }
+    let key = state.group_key(&caller.job.group).await?;
     let body = frame::read(state.in_flight(), &headers, body).await?;
     let raw = frame::unpack(state.in_flight(), &body, SLICE_RAW_BYTES_MAX).await?;
     let catalog: Catalog = bson::deserialize_from_slice(&raw.bytes)
@@ -30,7 +31,7 @@ pub(crate) async fn put(
         return Err(ApiError::bad_request("the catalog ends before it begins"));
     }
     let job = &caller.job.id;
-    let stored = state.ledger().put_catalog(job, chain, catalog.before, catalog.after, &raw.bytes).await;
+    let stored = state.ledger().put_catalog(job, chain, catalog.before, catalog.after, &raw.bytes, key).await;
     stored.map_err(|error| ApiError::from_class(error.class(), &error))?;
     if caller.job.catalog_wanted {
         let noted = state.metadb().catalog_received(job).await;

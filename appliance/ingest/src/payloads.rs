@@ -24,6 +24,7 @@ pub(crate) async fn put(
         frame::drain(body).await;
         return Err(refusal);
     }
+    let key = state.group_key(&caller.job.group).await?;
     let body = frame::read(state.in_flight(), &headers, body).await?;
     let raw = frame::unpack(state.in_flight(), &body, SLICE_RAW_BYTES_MAX).await?;
     frame::check_hash(&raw, hash)?;
@@ -31,7 +32,7 @@ pub(crate) async fn put(
         ApiError::new(StatusCode::BAD_REQUEST, "badPayload", "The payload is damaged", error.to_string())
     })?;
     drop(raw);
-    let stored = state.ledger().put_payload(&caller.job.id, chain, hash, &body.bytes, &facts).await;
+    let stored = state.ledger().put_payload(&caller.job.id, chain, hash, &body.bytes, &facts, key).await;
     let payload = stored.map_err(|error| match &error {
         PutPayloadError::Ledger(inner) => ApiError::from_class(inner.class(), inner),
         other => ApiError::from_class(other.class(), other),

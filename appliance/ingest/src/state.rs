@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
+use blockstore_engine::KeyId;
 use holdfast_agent_api::SLICE_BODY_BYTES_MAX;
-use holdfast_blockstore::ApplianceStore;
-use holdfast_domain::GroupId;
+use holdfast_blockstore::{ApplianceStore, StoreError};
+use holdfast_domain::{Classify as _, GroupId};
 use holdfast_ledger::Ledger;
 use holdfast_metadb::MetaDb;
 use holdfast_service::MasterKey;
@@ -94,6 +95,19 @@ impl IngestState {
 
     pub(crate) fn blockstore(&self) -> &ApplianceStore {
         &self.0.parts.blockstore
+    }
+
+    /// The key that this group's slices are stored under. None: the group does not encrypt.
+    pub(crate) async fn group_key(&self, group: &GroupId) -> Result<Option<KeyId>, ApiError> {
+        self.blockstore().key_of(group).await.map_err(|error| match &error {
+            // What was sent stays with the agent until it is taken.
+            StoreError::NoKey(_) => {
+                let detail = format!("{error}; nothing of this group is stored until it is there again");
+                let title = "The group's key is not at hand";
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "noGroupKey", title, detail).retry_after(30)
+            }
+            other => ApiError::from_class(other.class(), other),
+        })
     }
 
     pub(crate) fn ca_pins(&self) -> &[String] {

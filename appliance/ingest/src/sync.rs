@@ -40,7 +40,8 @@ pub(crate) async fn start_scan(
     PathOf((_, chain)): PathOf<(String, i64)>,
     JsonOf(request): JsonOf<StartScan>,
 ) -> Result<Json<ScanGrant>, ApiError> {
-    state.ledger().start_scan(&caller.job.id, chain, &request).await.map(Json).map_err(sync_error)
+    let key = state.group_key(&caller.job.group).await?;
+    state.ledger().start_scan(&caller.job.id, chain, &request, key).await.map(Json).map_err(sync_error)
 }
 
 /// `PUT {job}/chains/{chain}/collections/{uuid}/scans/{scan}/slices/{seq}`.
@@ -57,6 +58,7 @@ pub(crate) async fn put_slice(
         frame::drain(body).await;
         return Err(refusal);
     }
+    let key = state.group_key(&caller.job.group).await?;
     let body = frame::read(state.in_flight(), &headers, body).await?;
     let raw = frame::unpack(state.in_flight(), &body, SLICE_RAW_BYTES_MAX).await?;
     frame::check_hash(&raw, header.hash)?;
@@ -71,7 +73,8 @@ pub(crate) async fn put_slice(
     }
     drop(raw);
     let tail = ScanTail { next_seq: seq + 1, token: header.token.clone() };
-    state.ledger().put_sync_slice(job, chain, &uuid, scan, seq, &header, &body.bytes).await.map_err(sync_error)?;
+    let stored = state.ledger().put_sync_slice(job, chain, &uuid, scan, seq, &header, &body.bytes, key).await;
+    stored.map_err(sync_error)?;
     metrics::counter!("holdfast_ingest_sync_bytes_total").increment(body.bytes.len() as u64);
     Ok(Json(tail))
 }

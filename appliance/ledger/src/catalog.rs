@@ -1,5 +1,6 @@
 //! The newest list of the source's collections, with which the head compares itself. May be larger than a document.
 
+use blockstore_engine::KeyId;
 use bson::{Document, doc};
 use holdfast_domain::{BackupJobId, Hash32, OpTime};
 use mongodb::Collection;
@@ -10,6 +11,7 @@ use crate::{
     db::{form, on},
     frame::{compress, decompress_bounded},
     parts::Frame,
+    seal::{SEAL_BYTES, Seal},
 };
 
 /// Largest catalog, in raw bytes: about half a million collections.
@@ -31,15 +33,21 @@ fn key(job: &BackupJobId, chain: i64, after: OpTime) -> Document {
     doc! { "job": job.clone(), "chain": chain, "at": bson::Timestamp::from(after.ts) }
 }
 
+/// What an encrypted catalog is bound to.
+fn bound_to(key: &Document, facts: &Document) -> Document {
+    doc! { "record": "catalog v1", "at": key.clone(), "facts": facts.clone() }
+}
+
 fn of_chain(job: &BackupJobId, chain: i64) -> Document {
     doc! { "_id.job": job.clone(), "_id.chain": chain }
 }
 
 impl Ledger {
-    /// Keeps a catalog, the raw BSON of an `agent_api::Catalog`, in place of older ones of the chain.
+    /// Keeps a catalog, the raw BSON of an `agent_api::Catalog`, in place of older ones of the chain; encrypted under the
+    /// group's `key_id` if it has one.
     ///
     /// # Errors
-    /// [`PutPayloadError::Payload`] when it is too large.
+    /// [`PutPayloadError::Payload`] when it is too large; [`LedgerError::NoKey`] when the key is not at hand.
     pub async fn put_catalog(
         &self,
         job: &BackupJobId,
@@ -47,17 +55,23 @@ impl Ledger {
         before: OpTime,
         after: OpTime,
         raw: &[u8],
+        key_id: Option<KeyId>,
     ) -> Result<(), PutPayloadError> {
         if raw.len() > CATALOG_RAW_BYTES_MAX {
             return Err(PayloadError::TooLarge { max: CATALOG_RAW_BYTES_MAX }.into());
         }
         let frame = compress(raw)?;
         let raw_bytes = i64::try_from(raw.len()).unwrap_or(i64::MAX);
-        let facts = Facts { before, after, hash: Hash32::of(raw), raw: raw_bytes };
+        let (seal, what) = (Seal::new(&self.keys, key_id), "the catalog");
+        let facts = Facts { before, after, hash: seal.name(what, Hash32::of(raw))?, raw: raw_bytes };
         let facts = bson::serialize_to_document(&facts).map_err(form("describe a catalog"))?;
-        let (key, cut) = (key(job, chain, after), Frame::of(&frame));
+        let key = key(job, chain, after);
+        let frame = seal.close(what, &bound_to(&key, &facts), &frame)?;
+        let cut = Frame::of(&frame);
         self.put_later_parts(COLLECTION, &key, &frame, &cut).await?;
-        self.insert_part(COLLECTION, cut.first_part(&key, &frame, doc! { "facts": facts })).await?;
+        let mut more = doc! { "facts": facts };
+        seal.mark(&mut more);
+        self.insert_part(COLLECTION, cut.first_part(&key, &frame, more)).await?;
         let mut older = of_chain(job, chain);
         older.insert("_id.at", doc! { "$lt": bson::Timestamp::from(after.ts) });
         let catalogs: Collection<Document> = self.db.collection(COLLECTION);
@@ -68,7 +82,7 @@ impl Ledger {
     /// The newest catalog of a chain: optimes before and after it was taken, and its raw BSON, verified.
     ///
     /// # Errors
-    /// [`LedgerError::Corrupt`], [`LedgerError::Database`].
+    /// [`LedgerError::Corrupt`], [`LedgerError::NoKey`], [`LedgerError::Database`].
     pub async fn latest_catalog(
         &self,
         job: &BackupJobId,
@@ -81,11 +95,11 @@ impl Ledger {
             newest.insert("_id.part", 0);
             let found = catalogs.find_one(newest).projection(doc! { "data": 0 }).sort(doc! { "_id.at": -1 }).await;
             let Some(part) = found.map_err(on(op))? else { return Ok(None) };
-            let facts = part.get_document("facts").cloned().unwrap_or_default();
-            let facts: Facts = bson::deserialize_from_document(facts).map_err(form(op))?;
+            let described = part.get_document("facts").cloned().unwrap_or_default();
+            let facts: Facts = bson::deserialize_from_document(described.clone()).map_err(form(op))?;
             let what = format!("catalog of {job} at {}", facts.after);
             let key = key(job, chain, facts.after);
-            let frame = match self.read_frame(COLLECTION, &key, &what, CATALOG_RAW_BYTES_MAX).await {
+            let frame = match self.read_frame(COLLECTION, &key, &what, CATALOG_RAW_BYTES_MAX + SEAL_BYTES).await {
                 Ok(Some((_, frame))) => frame,
                 // A newer one replaced it between the two reads.
                 Ok(None) => continue,
@@ -93,8 +107,10 @@ impl Ledger {
                 Err(e) => return Err(e),
             };
             let corrupt = |detail: String| LedgerError::Corrupt { what: what.clone(), detail };
+            let seal = Seal::of(&self.keys, &part, &what)?;
+            let frame = seal.open(&what, &bound_to(&key, &described), frame)?;
             let raw = decompress_bounded(&frame, CATALOG_RAW_BYTES_MAX).map_err(|e| corrupt(e.to_string()))?;
-            if Hash32::of(&raw) != facts.hash {
+            if seal.name(&what, Hash32::of(&raw))? != facts.hash {
                 return Err(corrupt("its raw bytes have another hash".into()));
             }
             return Ok(Some((facts.before, facts.after, raw)));

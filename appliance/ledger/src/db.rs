@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use blockstore_engine::Keyring;
 use bson::{Document, doc};
 use holdfast_domain::BackupJobId;
 use mongodb::{
@@ -32,6 +33,8 @@ const CODE_NAMESPACE_EXISTS: i32 = 48;
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pub(crate) db: Database,
+    /// Keys of the groups that encrypt, as far as this process has them.
+    pub(crate) keys: Keyring,
 }
 
 /// Adds what was tried to the driver's error.
@@ -50,13 +53,14 @@ pub(crate) fn duplicate(error: &Error) -> bool {
 }
 
 impl Ledger {
-    /// Opens the ledgers in this database: creates what is missing. Any number of processes may do so at once.
+    /// Opens the ledgers in this database: creates what is missing. Any number of processes may do so at once. `keys` are
+    /// those of the groups that encrypt; the ring may get more later.
     ///
     /// # Errors
     /// [`LedgerError::Database`].
-    pub async fn open(db: Database) -> Result<Self, LedgerError> {
+    pub async fn open(db: Database, keys: Keyring) -> Result<Self, LedgerError> {
         let db = Self::with_concerns(&db);
-        let ledger = Self { db };
+        let ledger = Self { db, keys };
         ledger.create_schema().await?;
         Ok(ledger)
     }

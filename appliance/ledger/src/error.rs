@@ -1,5 +1,6 @@
 //! Errors of the ledger, one type per kind of operation, each with its class.
 
+use blockstore_engine::KeyId;
 use holdfast_agent_api::{LedgerTail, ScanTail};
 use holdfast_domain::{Classify, ErrorClass};
 
@@ -39,6 +40,14 @@ pub enum LedgerError {
         chain: i64,
         /// First sequence number that is left.
         first_seq: i64,
+    },
+    /// It was encrypted under a key that this process does not have. Nothing is wrong with what is stored.
+    #[error("{what} is encrypted under key {key}, which is not at hand: give the group's key")]
+    NoKey {
+        /// What.
+        what: String,
+        /// The key's id.
+        key: KeyId,
     },
     /// A payload or slice that an entry or a scan names is not there.
     #[error("{what} is missing")]
@@ -80,6 +89,7 @@ impl Classify for LedgerError {
             },
             Self::Form { .. } | Self::Corrupt { .. } | Self::Missing { .. } => ErrorClass::Corrupt,
             Self::Trimmed { .. } => ErrorClass::Caller,
+            Self::NoKey { .. } => ErrorClass::Operator,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is known of jobs beside their ledgers, in the blockstore database too: so that it can be recovered without the app database.
 
+use blockstore_engine::Keyring;
 use bson::{DateTime, Document, doc};
 use futures::TryStreamExt as _;
 use holdfast_domain::BackupJobId;
@@ -15,8 +16,8 @@ const COLLECTION: &str = "ledger_jobs";
 impl Ledger {
     /// The ledgers in this database as they are: creates nothing. For recovery.
     #[must_use]
-    pub fn attach(db: &mongodb::Database) -> Self {
-        Self { db: Self::with_concerns(db) }
+    pub fn attach(db: &mongodb::Database, keys: Keyring) -> Self {
+        Self { db: Self::with_concerns(db), keys }
     }
 
     /// Keeps what is known of a job.

@@ -22,6 +22,9 @@
 //! | `ledger_rollups`, `ledger_events`, `ledger_rollup_ends` | see `rollup` | how much was written when, and what happened |
 //! | `ledger_jobs` | job | names of its group and replica set; how far copies of its ledger go |
 //!
+//! Where a group encrypts, frames of slices and catalogs, and a scan's options and indexes, are encrypted: `seal`. Entries, summaries, rollups and
+//! events are not: they hold times, sizes, counts, and names of databases and collections.
+//!
 //! Copies of ledgers outside of the database are made of segments: `docs/mirror.md`.
 //!
 //! Called by ingest (writes), the daemon and web (reads, closing, trimming). It knows nothing of HTTP, heads or blocks, and
@@ -42,6 +45,7 @@ mod read;
 mod rollup;
 mod rollup_read;
 mod scans;
+mod seal;
 mod segment;
 mod snapshot_meta;
 mod space;
@@ -52,6 +56,7 @@ mod trim;
 mod types;
 mod walk;
 
+pub use blockstore_engine::{KeyId, Keyring};
 pub use db::Ledger;
 pub use error::{AppendError, LedgerError, PayloadError, PutPayloadError, SyncError};
 pub use frame::{compress, decompress_bounded};
@@ -60,6 +65,7 @@ pub use holdfast_agent_api::{
 };
 pub use inspect::{DocumentFacts, ENTRY_BYTES_MAX, PayloadFacts, inspect_documents, inspect_payload};
 pub use job_facts::Mirrored;
+pub use payload::SliceFrame;
 pub use rollup::{EventKind, Operations, ROLLUP_DAYS_MAX};
 pub use rollup_read::{BINS_MAX, Bin, EVENTS_MAX, Event, Rollups};
 pub use segment::{

@@ -3,6 +3,7 @@
 //! The bytes sent are walked by the caller (ingest: [`crate::inspect_payload`]); here their facts are kept beside them, and an
 //! append must name exactly those.
 
+use blockstore_engine::KeyId;
 use bson::{Document, doc};
 use holdfast_agent_api::{SLICE_BODY_BYTES_MAX, SLICE_RAW_BYTES_MAX};
 use holdfast_domain::{BackupJobId, Hash32, PayloadRef};
@@ -13,6 +14,7 @@ use crate::{
     db::form,
     frame::decompress_bounded,
     parts::{Frame, Inserted},
+    seal::{SEAL_BYTES, Seal},
 };
 
 /// Facts of a payload, as part 0 keeps them.
@@ -53,11 +55,28 @@ fn key(chain: i64, hash: Hash32) -> Document {
     doc! { "chain": chain, "hash": hash }
 }
 
+/// What an encrypted payload is bound to: its ledger, its name there, its facts. Its number is not known when it is stored; the entry that
+/// gives it one names the same hash, and its own hash chains it.
+fn bound_to(job: &BackupJobId, chain: i64, hash: Hash32, facts: &Document) -> Document {
+    doc! { "record": "oplog slice v1", "job": job.clone(), "chain": chain, "hash": hash, "facts": facts.clone() }
+}
+
+/// The zstd frame of a slice, as it was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SliceFrame {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The key under which it is stored; its name in the entry is keyed with it too.
+    pub key: Option<KeyId>,
+}
+
 impl Ledger {
-    /// Stores a payload durably. The same again gives the same receipt. An entry may name it from then on.
+    /// Stores a payload durably, encrypted under the group's `key` if it has one. The same again gives the same receipt. An
+    /// entry may name it from then on, as the receipt does: where there is a key, the hash there is not that of the raw bytes.
     ///
     /// # Errors
-    /// [`PutPayloadError`].
+    /// [`PutPayloadError`]; [`LedgerError::NoKey`] when the key is not at hand.
+    #[expect(clippy::too_many_arguments, reason = "the payload's key is two of them, as in its path")]
     pub async fn put_payload(
         &self,
         job: &BackupJobId,
@@ -65,17 +84,23 @@ impl Ledger {
         hash: Hash32,
         frame: &[u8],
         facts: &PayloadFacts,
+        key_id: Option<KeyId>,
     ) -> Result<PayloadRef, PutPayloadError> {
         check_bounds(frame, facts)?;
+        let seal = Seal::new(&self.keys, key_id);
+        let hash = seal.name("the payload", hash)?;
         let day = self.open_day(job).await?;
         let collection = Self::day_name(job, day);
         let receipt = PayloadRef { hash, raw_bytes: facts.raw_bytes, entries: facts.entries, day };
         if !self.same_payload(&collection, chain, hash, facts).await? {
-            let (key, cut) = (key(chain, hash), Frame::of(frame));
-            self.put_later_parts(&collection, &key, frame, &cut).await?;
             let op = "describe a payload";
             let stored = bson::serialize_to_document(&StoredFacts::from(*facts)).map_err(form(op))?;
-            let first = cut.first_part(&key, frame, doc! { "facts": stored });
+            let frame = seal.close("the payload", &bound_to(job, chain, hash, &stored), frame)?;
+            let (key, cut) = (key(chain, hash), Frame::of(&frame));
+            self.put_later_parts(&collection, &key, &frame, &cut).await?;
+            let mut more = doc! { "facts": stored };
+            seal.mark(&mut more);
+            let first = cut.first_part(&key, &frame, more);
             if self.insert_part(&collection, first).await? == Inserted::Before {
                 self.same_payload(&collection, chain, hash, facts).await?;
             }
@@ -125,24 +150,21 @@ impl Ledger {
     /// Raw BSON of a payload: its length and hash are what the entry says. At most about 27 MiB.
     ///
     /// # Errors
-    /// [`LedgerError::Missing`], [`LedgerError::Corrupt`], [`LedgerError::Database`].
+    /// [`LedgerError::Missing`], [`LedgerError::Corrupt`], [`LedgerError::NoKey`], [`LedgerError::Database`].
     pub async fn read_payload(
         &self,
         job: &BackupJobId,
         chain: i64,
         payload: &PayloadRef,
     ) -> Result<Vec<u8>, LedgerError> {
-        let what = format!("payload {} of {job}", payload.hash);
-        let collection = Self::day_name(job, payload.day);
-        let key = key(chain, payload.hash);
-        let found = self.read_frame(&collection, &key, &what, SLICE_BODY_BYTES_MAX).await?;
-        let Some((_, frame)) = found else { return Err(LedgerError::Missing { what }) };
-        verified(&frame, payload.raw_bytes, payload.hash, what)
+        let frame = self.payload_frame(job, chain, payload).await?;
+        let what = what(job, payload);
+        verified(&frame.bytes, payload.raw_bytes, payload.hash, Seal::new(&self.keys, frame.key), what)
     }
 }
 
 impl Ledger {
-    /// The zstd frame of a payload as it is stored: its bytes are those that were received. At most about 27 MiB.
+    /// The zstd frame of a payload, decrypted: its bytes are those that were received. At most about 27 MiB.
     ///
     /// # Errors
     /// As [`Ledger::read_payload`].
@@ -151,22 +173,36 @@ impl Ledger {
         job: &BackupJobId,
         chain: i64,
         payload: &PayloadRef,
-    ) -> Result<Vec<u8>, LedgerError> {
-        let what = format!("payload {} of {job}", payload.hash);
+    ) -> Result<SliceFrame, LedgerError> {
+        let what = what(job, payload);
         let (collection, key) = (Self::day_name(job, payload.day), key(chain, payload.hash));
-        let found = self.read_frame(&collection, &key, &what, SLICE_BODY_BYTES_MAX).await?;
-        found.map(|(_, frame)| frame).ok_or(LedgerError::Missing { what })
+        let found = self.read_frame(&collection, &key, &what, SLICE_BODY_BYTES_MAX + SEAL_BYTES).await?;
+        let Some((part, frame)) = found else { return Err(LedgerError::Missing { what }) };
+        let seal = Seal::of(&self.keys, &part, &what)?;
+        let facts = part.get_document("facts").cloned().unwrap_or_default();
+        let bytes = seal.open(&what, &bound_to(job, chain, payload.hash, &facts), frame)?;
+        Ok(SliceFrame { bytes, key: seal.key() })
     }
 }
 
-/// Raw bytes of a frame, if they have this length and hash.
-pub(crate) fn verified(frame: &[u8], raw_bytes: i64, hash: Hash32, what: String) -> Result<Vec<u8>, LedgerError> {
+fn what(job: &BackupJobId, payload: &PayloadRef) -> String {
+    format!("payload {} of {job}", payload.hash)
+}
+
+/// Raw bytes of a frame, if they have this length and stored hash.
+pub(crate) fn verified(
+    frame: &[u8],
+    raw_bytes: i64,
+    hash: Hash32,
+    seal: Seal<'_>,
+    what: String,
+) -> Result<Vec<u8>, LedgerError> {
     let max = usize::try_from(raw_bytes).ok().filter(|n| *n <= SLICE_RAW_BYTES_MAX);
     let Some(max) = max else {
         return Err(LedgerError::Corrupt { what, detail: "its size is out of bounds".into() });
     };
     match decompress_bounded(frame, max) {
-        Ok(raw) if raw.len() == max && Hash32::of(&raw) == hash => Ok(raw),
+        Ok(raw) if raw.len() == max && seal.name(&what, Hash32::of(&raw))? == hash => Ok(raw),
         Ok(_) => Err(LedgerError::Corrupt { what, detail: "its raw bytes have another length or hash".into() }),
         Err(e) => Err(LedgerError::Corrupt { what, detail: e.to_string() }),
     }

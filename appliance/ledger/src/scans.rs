@@ -2,6 +2,7 @@
 //! scan's `nextSeq` in a transaction whose filter names the number.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use blockstore_engine::{KeyId, Keyring};
 use bson::{Bson, Document, doc};
 use futures::TryStreamExt as _;
 use holdfast_domain::BackupJobId;
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     EndScan, Ledger, LedgerError, ScanGrant, ScanState, ScanTail, StartScan, StoredScan, SyncError, SyncPhase,
-    db::{Tries, on, passing},
+    db::{Tries, form, on, passing},
+    seal::Seal,
     sync_state::{phase_bson, state_key},
 };
 
@@ -35,8 +37,12 @@ pub(crate) struct ScanDoc {
     pub(crate) key: ScanKey,
     pub(crate) db: String,
     pub(crate) name: String,
+    /// Empty where they are sealed.
     pub(crate) options: Document,
     pub(crate) indexes: Vec<Document>,
+    /// Options and indexes of a collection whose group encrypts: they may hold values, in validators and filters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed: Option<SealedDetails>,
     pub(crate) member: String,
     pub(crate) scan: i64,
     pub(crate) next_seq: i64,
@@ -57,7 +63,48 @@ pub(crate) struct ScanDoc {
     pub(crate) dropped: bool,
 }
 
+/// See [`ScanDoc::sealed`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SealedDetails {
+    key: KeyId,
+    #[serde(with = "serde_bytes")]
+    data: Vec<u8>,
+}
+
+/// What is in [`SealedDetails`].
+#[derive(Serialize, Deserialize)]
+struct Details {
+    options: Document,
+    indexes: Vec<Document>,
+}
+
+fn bound_to(key: &ScanKey) -> Document {
+    doc! { "record": "scan v1", "job": key.job.clone(), "chain": key.chain, "uuid": &key.uuid }
+}
+
 impl ScanDoc {
+    /// Takes options and indexes out of sight.
+    fn seal(&mut self, keys: &Keyring, key: KeyId) -> Result<(), LedgerError> {
+        let op = "describe a collection";
+        let details =
+            Details { options: std::mem::take(&mut self.options), indexes: std::mem::take(&mut self.indexes) };
+        let plain = bson::serialize_to_vec(&details).map_err(form(op))?;
+        let sealed = Seal::new(keys, Some(key)).close("the scan", &bound_to(&self.key), &plain)?;
+        self.sealed = Some(SealedDetails { key, data: sealed.into_owned() });
+        Ok(())
+    }
+
+    /// As the head needs it.
+    pub(crate) fn opened(mut self, keys: &Keyring) -> Result<StoredScan, LedgerError> {
+        if let Some(SealedDetails { key, data }) = self.sealed.take() {
+            let what = format!("scan of collection {} of {}", self.key.uuid, self.key.job);
+            let plain = Seal::new(keys, Some(key)).open(&what, &bound_to(&self.key), data)?;
+            let details: Details = bson::deserialize_from_slice(&plain).map_err(form("read a scan"))?;
+            (self.options, self.indexes) = (details.options, details.indexes);
+        }
+        Ok(self.into())
+    }
+
     pub(crate) fn tail(&self) -> ScanTail {
         ScanTail { next_seq: self.next_seq, token: self.token.clone() }
     }
@@ -144,6 +191,7 @@ fn new_scan(job: &BackupJobId, chain: i64, request: &StartScan) -> Result<ScanDo
         name: request.name.clone(),
         options: document("options", &request.options)?,
         indexes: indexes.collect::<Result<_, _>>()?,
+        sealed: None,
         member: request.member.clone(),
         scan: 0,
         next_seq: 0,
@@ -210,9 +258,19 @@ impl Ledger {
     /// number, and what is stored under older ones is removed.
     ///
     /// # Errors
-    /// [`SyncError::NoSync`], [`SyncError::Complete`], [`SyncError::Dropped`], [`SyncError::Invalid`].
-    pub async fn start_scan(&self, job: &BackupJobId, chain: i64, request: &StartScan) -> Result<ScanGrant, SyncError> {
-        let fresh = new_scan(job, chain, request)?;
+    /// [`SyncError::NoSync`], [`SyncError::Complete`], [`SyncError::Dropped`], [`SyncError::Invalid`]; [`LedgerError::NoKey`]
+    /// when the group's `key_id` is not at hand.
+    pub async fn start_scan(
+        &self,
+        job: &BackupJobId,
+        chain: i64,
+        request: &StartScan,
+        key_id: Option<KeyId>,
+    ) -> Result<ScanGrant, SyncError> {
+        let mut fresh = new_scan(job, chain, request)?;
+        if let Some(key) = key_id {
+            fresh.seal(&self.keys, key)?;
+        }
         let mut session = self.session().await?;
         let mut tries = Tries::new();
         let doc = loop {

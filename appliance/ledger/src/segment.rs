@@ -7,11 +7,12 @@
 
 use std::{fmt, ops::Range, str::FromStr};
 
+use blockstore_engine::{KeyId, Keyring};
 use bson::Document;
 use holdfast_domain::{BackupJobId, EntryBody, EntryPosition, Hash32, LedgerEntry, Ts};
 use serde::{Deserialize, Serialize};
 
-use crate::{LedgerError, StoredEntry, payload::verified};
+use crate::{LedgerError, SliceFrame, StoredEntry, payload::verified, seal::Seal};
 
 /// First bytes of a segment: name and version.
 const MAGIC: [u8; 4] = *b"HFL\x01";
@@ -145,6 +146,9 @@ struct Line {
     source: Option<Document>,
     /// Bytes of its frame; 0: it has none.
     frame_bytes: i64,
+    /// Key with which the slice is named in the entry, where the group encrypts. The frame itself is as it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<KeyId>,
 }
 
 /// Collects a segment.
@@ -163,12 +167,13 @@ impl SegmentBuilder {
         &mut self,
         stored: &StoredEntry,
         source: Option<Document>,
-        frame: Option<&[u8]>,
+        frame: Option<&SliceFrame>,
     ) -> Result<(), LedgerError> {
         if let Some(before) = self.lines.last() {
             follows(&before.entry, before.hash, &stored.entry)?;
         }
-        let bytes = frame.map_or(0, <[u8]>::len);
+        let bytes = frame.map_or(0, |frame| frame.bytes.len());
+        let key = frame.and_then(|frame| frame.key);
         self.lines.push(Line {
             entry: stored.entry.clone(),
             hash: stored.hash,
@@ -176,8 +181,11 @@ impl SegmentBuilder {
             detail: stored.detail.clone(),
             source,
             frame_bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+            key,
         });
-        self.frames.extend_from_slice(frame.unwrap_or_default());
+        if let Some(frame) = frame {
+            self.frames.extend_from_slice(&frame.bytes);
+        }
         Ok(())
     }
 
@@ -214,8 +222,17 @@ impl SegmentBuilder {
 /// A segment that was read: every entry has its hash and follows the one before.
 #[derive(Debug)]
 pub struct Segment {
-    entries: Vec<(StoredEntry, Option<Document>, Range<usize>)>,
+    entries: Vec<Copied>,
     bytes: bytes::Bytes,
+}
+
+/// One entry of a segment.
+#[derive(Debug)]
+struct Copied {
+    stored: StoredEntry,
+    source: Option<Document>,
+    frame: Range<usize>,
+    key: Option<KeyId>,
 }
 
 impl Segment {
@@ -233,23 +250,23 @@ impl Segment {
         let frames_at = frames_at.filter(|at| *at <= bytes.len()).ok_or_else(|| corrupt("its header is cut off"))?;
         let header: Header =
             bson::deserialize_from_slice(&bytes[8..frames_at]).map_err(|_| corrupt("its header does not decode"))?;
-        let mut entries: Vec<(StoredEntry, Option<Document>, Range<usize>)> = Vec::with_capacity(header.entries.len());
+        let mut entries: Vec<Copied> = Vec::with_capacity(header.entries.len());
         let mut at = frames_at;
         for line in header.entries {
-            let Line { entry, hash, received_at, detail, source, frame_bytes } = line;
+            let Line { entry, hash, received_at, detail, source, frame_bytes, key } = line;
             if entry.hash() != hash || entry.job != name.job || entry.at.chain != name.chain {
                 return Err(corrupt("an entry is not the one that was hashed"));
             }
-            if let Some((before, ..)) = entries.last() {
+            if let Some(Copied { stored: before, .. }) = entries.last() {
                 follows(&before.entry, before.hash, &entry)?;
             }
             let end = usize::try_from(frame_bytes).ok().and_then(|n| at.checked_add(n)).filter(|n| *n <= bytes.len());
             let end = end.ok_or_else(|| corrupt("a payload is cut off"))?;
             let stored = StoredEntry { entry, hash, summary: Default::default(), received_at, detail };
-            entries.push((stored, source, at..end));
+            entries.push(Copied { stored, source, frame: at..end, key });
             at = end;
         }
-        let ends = entries.first().zip(entries.last()).map(|(a, b)| (a.0.entry.at.seq, b.0.entry.at.seq));
+        let ends = entries.first().zip(entries.last()).map(|(a, b)| (a.stored.entry.at.seq, b.stored.entry.at.seq));
         if at != bytes.len() || ends != Some((name.first, name.last)) {
             return Err(corrupt("it does not hold what its name says"));
         }
@@ -258,26 +275,26 @@ impl Segment {
 
     /// The entries, in order.
     pub fn entries(&self) -> impl Iterator<Item = &StoredEntry> {
-        self.entries.iter().map(|(stored, ..)| stored)
+        self.entries.iter().map(|copied| &copied.stored)
     }
 
     /// What the source was, of the entry that opens the chain.
     #[must_use]
     pub fn source(&self) -> Option<&Document> {
-        self.entries.iter().find_map(|(_, source, _)| source.as_ref())
+        self.entries.iter().find_map(|copied| copied.source.as_ref())
     }
 
     /// Raw BSON of the slice at this place in the segment: its length and hash are what the entry says. Empty for an entry that is no
-    /// slice. `None`: there are fewer entries.
+    /// slice. `None`: there are fewer entries. `keys` is needed where the group encrypts.
     ///
     /// # Errors
-    /// [`LedgerError::Corrupt`].
-    pub fn raw(&self, index: usize) -> Option<Result<Vec<u8>, LedgerError>> {
-        let (stored, _, range) = self.entries.get(index)?;
+    /// [`LedgerError::Corrupt`], [`LedgerError::NoKey`].
+    pub fn raw(&self, index: usize, keys: &Keyring) -> Option<Result<Vec<u8>, LedgerError>> {
+        let Copied { stored, frame, key, .. } = self.entries.get(index)?;
         let EntryBody::Slice { payload } = &stored.entry.body else { return Some(Ok(Vec::new())) };
         let EntryPosition { chain, seq } = stored.entry.at;
         let what = format!("payload of slice {chain}/{seq} of {}", stored.entry.job);
-        Some(verified(&self.bytes[range.clone()], payload.raw_bytes, payload.hash, what))
+        Some(verified(&self.bytes[frame.clone()], payload.raw_bytes, payload.hash, Seal::new(keys, *key), what))
     }
 }
 
@@ -419,7 +436,8 @@ mod tests {
         let mut builder = SegmentBuilder::default();
         for (stored, frame) in entries {
             let source = (stored.entry.at.seq == 0).then(|| bson::doc! { "rs": "rs0" });
-            builder.push(stored, source, (!frame.is_empty()).then_some(frame.as_slice())).unwrap();
+            let frame = SliceFrame { bytes: frame.clone(), key: None };
+            builder.push(stored, source, (!frame.bytes.is_empty()).then_some(&frame)).unwrap();
         }
         builder.finish().unwrap().unwrap()
     }
@@ -430,20 +448,21 @@ mod tests {
         let (name, bytes) = segment(&all);
         assert_eq!((name.first, name.last, name.end), (0, 4, Ts { t: 104, i: 1 }));
         assert_eq!(name.to_string().parse::<SegmentName>().unwrap(), name);
-        let read = Segment::decode(&name, bytes.into()).unwrap();
+        let (read, none) = (Segment::decode(&name, bytes.into()).unwrap(), Keyring::default());
         assert_eq!(read.entries().cloned().collect::<Vec<_>>(), all.iter().map(|(e, _)| e.clone()).collect::<Vec<_>>());
         assert_eq!(read.source().unwrap().get_str("rs").unwrap(), "rs0");
-        assert_eq!(read.raw(2).unwrap().unwrap(), vec![7; 100]);
-        assert_eq!(read.raw(0).unwrap().unwrap(), Vec::<u8>::new());
-        assert!(read.raw(5).is_none());
+        assert_eq!(read.raw(2, &none).unwrap().unwrap(), vec![7; 100]);
+        assert_eq!(read.raw(0, &none).unwrap().unwrap(), Vec::<u8>::new());
+        assert!(read.raw(5, &none).is_none());
     }
 
     #[test]
     fn what_does_not_fit_together_is_refused() {
         let all = chain(3);
         let mut builder = SegmentBuilder::default();
-        builder.push(&all[1].0, None, Some(&all[1].1)).unwrap();
-        assert!(builder.push(&all[3].0, None, Some(&all[3].1)).is_err(), "a hole");
+        let frame = |n: usize| SliceFrame { bytes: all[n].1.clone(), key: None };
+        builder.push(&all[1].0, None, Some(&frame(1))).unwrap();
+        assert!(builder.push(&all[3].0, None, Some(&frame(3))).is_err(), "a hole");
         let (name, bytes) = segment(&all[1..4]);
         for cut in 0..bytes.len() {
             assert!(Segment::decode(&name, bytes[..cut].to_vec().into()).is_err(), "cut at {cut}");
@@ -453,7 +472,9 @@ mod tests {
             flipped[at] ^= 4;
             let read = Segment::decode(&name, flipped.into());
             // The time of receipt alone proves nothing and is not hashed; everything that is replayed is.
-            let good = read.and_then(|read| (0..3).map(|n| read.raw(n).unwrap()).collect::<Result<Vec<_>, _>>());
+            let good = read.and_then(|read| {
+                (0..3).map(|n| read.raw(n, &Keyring::default()).unwrap()).collect::<Result<Vec<_>, _>>()
+            });
             assert!(good.is_err() || good.unwrap() == [vec![7; 50], vec![7; 100], vec![7; 150]], "flipped at {at}");
         }
         let other = SegmentName { first: 2, ..name };

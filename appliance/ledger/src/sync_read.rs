@@ -11,22 +11,24 @@ use crate::{
     db::{Tries, on},
     payload::verified,
     scans::scan_key,
-    sync_slices::slice_key,
+    seal::{SEAL_BYTES, Seal},
+    sync_slices::{bound_to, facts, slice_key},
 };
 
 impl Ledger {
     /// Every collection of the sync with its present scan, by UUID. Empty once the sync is dropped.
     ///
     /// # Errors
-    /// [`LedgerError::Database`].
+    /// [`LedgerError::Database`], [`LedgerError::NoKey`], [`LedgerError::Corrupt`].
     pub async fn scans(&self, job: &BackupJobId, chain: i64) -> Result<Vec<StoredScan>, LedgerError> {
-        Ok(self.scan_docs(job, chain).await?.into_iter().map(Into::into).collect())
+        let opened = self.scan_docs(job, chain).await?.into_iter().map(|scan| scan.opened(&self.keys));
+        opened.collect()
     }
 
     /// Raw BSON of a sync slice, verified: documents one after the other. None when it is not stored (yet, or any more).
     ///
     /// # Errors
-    /// [`LedgerError::Corrupt`], [`LedgerError::Database`].
+    /// [`LedgerError::Corrupt`], [`LedgerError::NoKey`], [`LedgerError::Database`].
     pub async fn read_sync_slice(
         &self,
         job: &BackupJobId,
@@ -38,14 +40,17 @@ impl Ledger {
         let what = format!("sync slice {chain}/{uuid}/{scan}/{seq} of {job}");
         let collection = Self::sync_name(job, chain);
         let key = slice_key(uuid, scan, seq);
-        let Some((part, frame)) = self.read_frame(&collection, &key, &what, SLICE_BODY_BYTES_MAX).await? else {
-            return Ok(None);
-        };
+        let found = self.read_frame(&collection, &key, &what, SLICE_BODY_BYTES_MAX + SEAL_BYTES).await?;
+        let Some((part, frame)) = found else { return Ok(None) };
         let hash = part.get_str("hash").ok().and_then(|hash| hash.parse().ok());
-        let (Some(hash), Ok(raw_bytes)) = (hash, part.get_i64("rawBytes")) else {
+        let (Some(hash), Ok(raw_bytes), Ok(documents)) = (hash, part.get_i64("rawBytes"), part.get_i64("documents"))
+        else {
             return Err(LedgerError::Corrupt { what, detail: "its first part does not describe it".into() });
         };
-        verified(&frame, raw_bytes, hash, what).map(Some)
+        let seal = Seal::of(&self.keys, &part, &what)?;
+        let facts = facts(hash, raw_bytes, documents);
+        let frame = seal.open(&what, &bound_to(job, chain, &key, &facts), frame)?;
+        verified(&frame, raw_bytes, hash, seal, what).map(Some)
     }
 
     /// Compressed bytes stored and not yet loaded by the head, over all collections. One indexed read.

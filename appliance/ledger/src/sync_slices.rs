@@ -1,8 +1,9 @@
 //! Storing sync slices: parts first, then one transaction that raises the scan's `nextSeq` and inserts part 0.
 
+use blockstore_engine::KeyId;
 use bson::{Document, doc};
 use holdfast_agent_api::SLICE_BODY_BYTES_MAX;
-use holdfast_domain::BackupJobId;
+use holdfast_domain::{BackupJobId, Hash32};
 use mongodb::{ClientSession, Collection};
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     error::DatabaseCause as _,
     parts::Frame,
     scans::{ScanDoc, check_uuid, scan_key},
+    seal::Seal,
 };
 
 /// Longest resume token, in bytes of base64.
@@ -21,6 +23,16 @@ pub(crate) fn slice_key(uuid: &str, scan: i64, seq: i64) -> Document {
     doc! { "uuid": uuid, "scan": scan, "seq": seq }
 }
 
+/// What an encrypted slice is bound to: its place and what it holds.
+pub(crate) fn bound_to(job: &BackupJobId, chain: i64, key: &Document, facts: &Document) -> Document {
+    doc! { "record": "sync slice v1", "job": job.clone(), "chain": chain, "slice": key.clone(), "facts": facts.clone() }
+}
+
+/// What part 0 says of a slice's raw bytes.
+pub(crate) fn facts(hash: Hash32, raw_bytes: i64, documents: i64) -> Document {
+    doc! { "hash": hash, "rawBytes": raw_bytes, "documents": documents }
+}
+
 /// Where a slice is put and what it is.
 struct Slice<'a> {
     job: &'a BackupJobId,
@@ -29,8 +41,11 @@ struct Slice<'a> {
     scan: i64,
     seq: i64,
     header: &'a SyncSliceHeader,
+    /// As it is stored.
     frame: &'a [u8],
     cut: Frame,
+    facts: Document,
+    seal: Seal<'a>,
 }
 
 impl Slice<'_> {
@@ -40,12 +55,13 @@ impl Slice<'_> {
 }
 
 impl Ledger {
-    /// Stores a sync slice, the next one of its scan. The same again is [`PutSlice::Same`]. The caller has checked the bytes
-    /// against the header.
+    /// Stores a sync slice, the next one of its scan, encrypted under the group's `key_id` if it has one. The same again is
+    /// [`PutSlice::Same`]. The caller has checked the bytes against the header.
     ///
     /// # Errors
     /// [`SyncError::Conflict`] with what is stored when it is not the next one or has other bytes;
-    /// [`SyncError::StaleScan`], [`SyncError::Dropped`], [`SyncError::NoScan`], [`SyncError::NoSync`].
+    /// [`SyncError::StaleScan`], [`SyncError::Dropped`], [`SyncError::NoScan`], [`SyncError::NoSync`]; [`LedgerError::NoKey`]
+    /// when the key is not at hand.
     #[expect(clippy::too_many_arguments, reason = "the slice's key is four of them, as in its path")]
     pub async fn put_sync_slice(
         &self,
@@ -56,6 +72,7 @@ impl Ledger {
         seq: i64,
         header: &SyncSliceHeader,
         frame: &[u8],
+        key_id: Option<KeyId>,
     ) -> Result<PutSlice, SyncError> {
         check_uuid(uuid)?;
         if frame.len() > SLICE_BODY_BYTES_MAX {
@@ -64,14 +81,17 @@ impl Ledger {
         if header.token.as_ref().is_some_and(|token| token.len() > TOKEN_BYTES_MAX) {
             return Err(SyncError::Invalid { detail: "the resume token is too long".to_owned() });
         }
-        let slice = Slice { job, chain, uuid, scan, seq, header, frame, cut: Frame::of(frame) };
+        let (seal, what) = (Seal::new(&self.keys, key_id), "the sync slice");
+        let facts = facts(seal.name(what, header.hash)?, header.raw_bytes, header.documents);
+        let frame = seal.close(what, &bound_to(job, chain, &slice_key(uuid, scan, seq), &facts), frame)?;
+        let slice = Slice { job, chain, uuid, scan, seq, header, frame: &frame, cut: Frame::of(&frame), facts, seal };
         let mut tries = Tries::new();
         loop {
             if self.place(&slice).await? == Place::Stored {
                 return Ok(PutSlice::Same);
             }
             let collection = Self::sync_name(job, chain);
-            self.put_later_parts(&collection, &slice.key(), frame, &slice.cut).await?;
+            self.put_later_parts(&collection, &slice.key(), &frame, &slice.cut).await?;
             if self.commit_slice(&slice).await? {
                 return Ok(PutSlice::Stored);
             }
@@ -101,7 +121,14 @@ impl Ledger {
         }
         let collection = Self::sync_name(slice.job, slice.chain);
         let stored = self.part_facts(&collection, &slice.key()).await?;
-        let same = stored.is_some_and(|part| part.get("hash") == Some(&slice.header.hash.into()));
+        // It may have been stored plain, before slices were encrypted.
+        let same = match stored {
+            Some(part) => {
+                let name = Seal::of(&self.keys, &part, "the sync slice")?.name("the sync slice", slice.header.hash)?;
+                part.get("hash") == Some(&name.into())
+            }
+            None => false,
+        };
         if same { Ok(Place::Stored) } else { conflict(&doc) }
     }
 
@@ -149,9 +176,8 @@ impl Ledger {
         if done.map_err(on(op))?.matched_count == 0 {
             return Ok(false);
         }
-        let more = doc! {
-            "hash": header.hash, "rawBytes": header.raw_bytes, "documents": header.documents,
-        };
+        let mut more = slice.facts.clone();
+        slice.seal.mark(&mut more);
         let part = slice.cut.first_part(&slice.key(), slice.frame, more);
         let parts: Collection<Document> = self.db.collection(&Self::sync_name(slice.job, slice.chain));
         parts.insert_one(part).session(&mut *session).await.map_err(on(op))?;

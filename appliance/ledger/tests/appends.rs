@@ -185,14 +185,14 @@ async fn payloads_are_whole_or_refused() {
     let raw = bson::serialize_to_vec(&doc! { "ts": ts, "t": 1_i64, "op": "i", "o": { "b": binary } }).unwrap();
     let big = slice(raw);
     assert!(big.frame.len() > 16 << 20);
-    let receipt = ledger.put_payload(&job, 0, big.hash, &big.frame, &big.facts).await.unwrap();
-    assert_eq!(ledger.put_payload(&job, 0, big.hash, &big.frame, &big.facts).await.unwrap(), receipt);
+    let receipt = ledger.put_payload(&job, 0, big.hash, &big.frame, &big.facts, None).await.unwrap();
+    assert_eq!(ledger.put_payload(&job, 0, big.hash, &big.frame, &big.facts, None).await.unwrap(), receipt);
     // The same raw bytes, compressed otherwise: the stored frame stays.
     let otherwise = zstd::bulk::compress(&big.raw, 1).unwrap();
-    assert_eq!(ledger.put_payload(&job, 0, big.hash, &otherwise, &big.facts).await.unwrap(), receipt);
+    assert_eq!(ledger.put_payload(&job, 0, big.hash, &otherwise, &big.facts, None).await.unwrap(), receipt);
     let mut wrong = big.facts;
     wrong.entries += 1;
-    assert!(ledger.put_payload(&job, 0, big.hash, &big.frame, &wrong).await.is_err());
+    assert!(ledger.put_payload(&job, 0, big.hash, &big.frame, &wrong, None).await.is_err());
     let tail = append(ledger, &job, &opened, &big).await.unwrap();
     assert_eq!(tail.at.seq, 1);
     assert_eq!(ledger.read_payload(&job, 0, &receipt).await.unwrap(), big.raw);
@@ -241,7 +241,8 @@ async fn damaged_entries_are_never_given_out() {
 async fn two_open_at_once_and_the_space_is_told() {
     let server = Server::start().await;
     let db = server.db.client().database("fresh");
-    let opened: Vec<_> = futures::future::join_all((0..6).map(|_| Ledger::open(db.clone()))).await;
+    let opened: Vec<_> =
+        futures::future::join_all((0..6).map(|_| Ledger::open(db.clone(), holdfast_ledger::Keyring::default()))).await;
     assert!(opened.iter().all(Result::is_ok), "{opened:?}");
     let versions = db.collection::<bson::Document>("ledger_meta");
     assert_eq!(versions.count_documents(doc! { "version": 1 }).await.unwrap(), 1);

@@ -51,7 +51,7 @@ async fn put(
     seq: i64,
     sent: &Sent,
 ) -> Result<PutSlice, SyncError> {
-    ledger.put_sync_slice(job, 0, uuid, scan, seq, &sent.header, &sent.frame).await
+    ledger.put_sync_slice(job, 0, uuid, scan, seq, &sent.header, &sent.frame, None).await
 }
 
 #[tokio::test]
@@ -59,16 +59,16 @@ async fn slices_scans_and_their_numbers() {
     let server = Server::start().await;
     let (ledger, job) = (&server.ledger, BackupJobId::random());
     let first = scan_of(A, "m1", false);
-    assert!(matches!(ledger.start_scan(&job, 0, &first).await, Err(SyncError::NoSync)));
+    assert!(matches!(ledger.start_scan(&job, 0, &first, None).await, Err(SyncError::NoSync)));
     assert!(matches!(put(ledger, &job, A, 0, 0, &documents(0, "x")).await, Err(SyncError::NoSync)));
     ledger.open_chain(&job, &open(Hash32::ZERO, at(100))).await.unwrap();
     assert!(matches!(put(ledger, &job, A, 0, 0, &documents(0, "x")).await, Err(SyncError::NoScan)));
     let bad = StartScan { uuid: "../x".into(), ..first.clone() };
-    assert!(matches!(ledger.start_scan(&job, 0, &bad).await, Err(SyncError::Invalid { .. })));
+    assert!(matches!(ledger.start_scan(&job, 0, &bad, None).await, Err(SyncError::Invalid { .. })));
     let bad = StartScan { options: "AAAA".into(), ..first.clone() };
-    assert!(matches!(ledger.start_scan(&job, 0, &bad).await, Err(SyncError::Invalid { .. })));
+    assert!(matches!(ledger.start_scan(&job, 0, &bad, None).await, Err(SyncError::Invalid { .. })));
 
-    let grant = ledger.start_scan(&job, 0, &first).await.unwrap();
+    let grant = ledger.start_scan(&job, 0, &first, None).await.unwrap();
     assert_eq!(grant, ScanGrant { scan: 0, tail: Default::default() });
     let (zero, one) = (documents(0, "zero"), documents(1, "one"));
     assert_eq!(put(ledger, &job, A, 0, 0, &zero).await.unwrap(), PutSlice::Stored);
@@ -83,7 +83,7 @@ async fn slices_scans_and_their_numbers() {
     assert_eq!(put(ledger, &job, A, 0, 1, &one).await.unwrap(), PutSlice::Stored);
 
     // The same member goes on; the head reads; what it loaded is no backlog.
-    let again = ledger.start_scan(&job, 0, &first).await.unwrap();
+    let again = ledger.start_scan(&job, 0, &first, None).await.unwrap();
     assert_eq!((again.scan, again.tail.next_seq, again.tail.token.as_deref()), (0, 2, Some("token1")));
     let total = (zero.frame.len() + one.frame.len()) as u64;
     assert_eq!(ledger.backlog(&job, 0).await.unwrap(), total);
@@ -100,12 +100,12 @@ async fn slices_scans_and_their_numbers() {
     assert_eq!(scans[0].indexes[0].get_str("name").unwrap(), "_id_");
 
     // Another member: another number, and nothing of the old one.
-    let other = ledger.start_scan(&job, 0, &scan_of(A, "m2", false)).await.unwrap();
+    let other = ledger.start_scan(&job, 0, &scan_of(A, "m2", false), None).await.unwrap();
     assert_eq!((other.scan, other.tail.next_seq), (1, 0));
     assert!(matches!(put(ledger, &job, A, 0, 2, &one).await, Err(SyncError::StaleScan { current: 1 })));
     assert!(matches!(put(ledger, &job, A, 0, 0, &zero).await, Err(SyncError::StaleScan { current: 1 })));
     assert_eq!(ledger.read_sync_slice(&job, 0, A, 0, 0).await.unwrap(), None);
-    assert_eq!(ledger.start_scan(&job, 0, &scan_of(A, "m2", true)).await.unwrap().scan, 2);
+    assert_eq!(ledger.start_scan(&job, 0, &scan_of(A, "m2", true), None).await.unwrap().scan, 2);
     put(ledger, &job, A, 2, 0, &one).await.unwrap();
     ledger.mark_loaded(&job, 0, A, 1, 0).await.unwrap();
     assert_eq!(ledger.backlog(&job, 0).await.unwrap(), one.frame.len() as u64, "an older scan's mark");
@@ -126,7 +126,7 @@ async fn slices_scans_and_their_numbers() {
     assert_eq!(put(ledger, &job, A, 2, 0, &one).await.unwrap(), PutSlice::Same);
 
     // Completing.
-    ledger.start_scan(&job, 0, &scan_of(B, "m2", false)).await.unwrap();
+    ledger.start_scan(&job, 0, &scan_of(B, "m2", false), None).await.unwrap();
     let complete = |collections| CompleteSync { end: at(200), collections };
     assert!(matches!(ledger.complete_sync(&job, 0, &complete(2)).await, Err(SyncError::Incomplete { .. })));
     ledger.end_scan(&job, 0, B, 0, &EndScan { slices: 0, gone: true }).await.unwrap();
@@ -142,7 +142,7 @@ async fn slices_scans_and_their_numbers() {
     let state = ledger.sync_state(&job, 0).await.unwrap();
     assert!(state.complete && state.end == Some(at(250)), "the largest end, final");
     assert_eq!(state.scans.len(), 2);
-    assert!(matches!(ledger.start_scan(&job, 0, &scan_of(A, "m2", true)).await, Err(SyncError::Complete)));
+    assert!(matches!(ledger.start_scan(&job, 0, &scan_of(A, "m2", true), None).await, Err(SyncError::Complete)));
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn nothing_enters_a_dropped_sync() {
     let server = Server::start().await;
     let (ledger, job) = (&server.ledger, BackupJobId::random());
     let tail = ledger.open_chain(&job, &open(Hash32::ZERO, at(100))).await.unwrap();
-    ledger.start_scan(&job, 0, &scan_of(A, "m1", false)).await.unwrap();
+    ledger.start_scan(&job, 0, &scan_of(A, "m1", false), None).await.unwrap();
     let zero = documents(0, "zero");
     put(ledger, &job, A, 0, 0, &zero).await.unwrap();
     assert_eq!(server.collections("sync_").await.len(), 3);
@@ -160,7 +160,7 @@ async fn nothing_enters_a_dropped_sync() {
     assert_eq!(server.collections("sync_").await, ["sync_scans", "sync_states"]);
     assert!(matches!(put(ledger, &job, A, 0, 1, &documents(1, "late")).await, Err(SyncError::Dropped)));
     assert!(matches!(put(ledger, &job, A, 0, 0, &zero).await, Err(SyncError::Dropped)));
-    assert!(matches!(ledger.start_scan(&job, 0, &scan_of(B, "m1", false)).await, Err(SyncError::Dropped)));
+    assert!(matches!(ledger.start_scan(&job, 0, &scan_of(B, "m1", false), None).await, Err(SyncError::Dropped)));
     let complete = CompleteSync { end: at(1), collections: 0 };
     assert!(matches!(ledger.complete_sync(&job, 0, &complete).await, Err(SyncError::Dropped)));
     assert_eq!(server.collections("sync_").await, ["sync_scans", "sync_states"]);
@@ -169,8 +169,8 @@ async fn nothing_enters_a_dropped_sync() {
     // The next chain's sync is its own.
     let closed = ledger.close_chain(&job, tail.hash, CloseReason::SyncFailed, "").await.unwrap();
     ledger.open_chain(&job, &open(closed.hash, at(300))).await.unwrap();
-    ledger.start_scan(&job, 1, &scan_of(A, "m1", false)).await.unwrap();
-    ledger.put_sync_slice(&job, 1, A, 0, 0, &zero.header, &zero.frame).await.unwrap();
+    ledger.start_scan(&job, 1, &scan_of(A, "m1", false), None).await.unwrap();
+    ledger.put_sync_slice(&job, 1, A, 0, 0, &zero.header, &zero.frame, None).await.unwrap();
     assert!(matches!(put(ledger, &job, A, 0, 1, &documents(1, "late")).await, Err(SyncError::Dropped)));
     assert_eq!(ledger.read_sync_slice(&job, 1, A, 0, 0).await.unwrap(), Some(zero.raw));
     ledger.end_scan(&job, 1, A, 0, &EndScan { slices: 1, gone: false }).await.unwrap();
@@ -187,7 +187,7 @@ async fn racing_senders_and_a_drop_in_between() {
     let tail = server.ledger.open_chain(&job, &open(Hash32::ZERO, at(100))).await.unwrap();
     let mut tasks = Vec::new();
     for uuid in [A, B] {
-        server.ledger.start_scan(&job, 0, &scan_of(uuid, "m1", false)).await.unwrap();
+        server.ledger.start_scan(&job, 0, &scan_of(uuid, "m1", false), None).await.unwrap();
         for _ in 0..3 {
             let (ledger, job) = (server.ledger.clone(), job.clone());
             tasks.push(tokio::spawn(async move {
@@ -236,10 +236,10 @@ async fn catalogs_larger_than_a_document() {
     assert!(ledger.latest_catalog(&job, 0).await.unwrap().is_none());
     let mut big = vec![0_u8; 20 << 20];
     rand::Rng::fill_bytes(&mut rand::rng(), &mut big);
-    ledger.put_catalog(&job, 0, at(10), at(11), &big).await.unwrap();
-    ledger.put_catalog(&job, 0, at(10), at(11), &big).await.unwrap();
+    ledger.put_catalog(&job, 0, at(10), at(11), &big, None).await.unwrap();
+    ledger.put_catalog(&job, 0, at(10), at(11), &big, None).await.unwrap();
     assert_eq!(ledger.latest_catalog(&job, 0).await.unwrap(), Some((at(10), at(11), big)));
-    ledger.put_catalog(&job, 0, at(20), at(21), b"small").await.unwrap();
+    ledger.put_catalog(&job, 0, at(20), at(21), b"small", None).await.unwrap();
     assert_eq!(ledger.latest_catalog(&job, 0).await.unwrap(), Some((at(20), at(21), b"small".to_vec())));
     let left = server.db.collection::<Document>("ledger_catalogs").count_documents(doc! {}).await.unwrap();
     assert_eq!(left, 1, "older ones are gone");

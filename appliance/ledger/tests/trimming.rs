@@ -102,7 +102,7 @@ async fn whole_chains_go_with_all_that_belongs_to_them() {
     let mut prev = Hash32::ZERO;
     for _ in 0..3 {
         let tail = chain_of(ledger, &job, prev, 3).await;
-        ledger.put_catalog(&job, tail.at.chain, at(100), at(101), b"a catalog").await.unwrap();
+        ledger.put_catalog(&job, tail.at.chain, at(100), at(101), b"a catalog", None).await.unwrap();
         prev = ledger.close_chain(&job, tail.hash, CloseReason::ResyncRequested, "").await.unwrap().hash;
     }
     let last = chain_of(ledger, &job, prev, 2).await;

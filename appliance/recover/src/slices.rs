@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use blockstore_engine::Aside;
+use blockstore_engine::{Aside, Keyring};
 use holdfast_domain::{BackupJobId, EntryBody, Hash32, LedgerEntry, OpTime};
 use holdfast_head::{Run, Runs};
 use holdfast_ledger::{Ledger, LedgerError, Segment, SegmentName, StoredEntry, follows, path};
@@ -36,6 +36,7 @@ enum From {
     },
     Segments {
         aside: Aside,
+        keys: Keyring,
         names: VecDeque<SegmentName>,
         /// The one that is fetched ahead.
         ahead: Option<Fetching>,
@@ -52,6 +53,7 @@ impl Source {
             }
             Kind::Packs { aside, .. } => From::Segments {
                 aside: aside.clone(),
+                keys: self.keys.clone(),
                 names: path(&backup.segments, chain, from_seq).into(),
                 ahead: None,
                 open: None,
@@ -86,9 +88,9 @@ impl Slices {
                 };
                 Ok(Some((stored, raw)))
             }
-            From::Segments { aside, names, ahead, open } => loop {
+            From::Segments { aside, keys, names, ahead, open } => loop {
                 if let Some((segment, at)) = open {
-                    let found = segment.entries().nth(*at).cloned().zip(segment.raw(*at));
+                    let found = segment.entries().nth(*at).cloned().zip(segment.raw(*at, keys));
                     *at += 1;
                     match found {
                         // Segments may overlap.

@@ -92,7 +92,7 @@ async fn open_database(
         Some(location) => with_packs(&db, options, location, &numbers).await?,
     };
     let lacks_packs = packs.is_none() && !numbers.is_empty();
-    Ok(Kind::Database { store, ledger: Ledger::attach(&db), lacks_packs })
+    Ok(Kind::Database { store, ledger: Ledger::attach(&db, keys.clone()), lacks_packs })
 }
 
 /// The database that holds a blockstore.

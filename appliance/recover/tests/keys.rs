@@ -11,7 +11,7 @@ use blockstore_engine::{
 use holdfast_domain::{
     BackupJobId, EntryBody, EntryPosition, ErrorClass, GroupId, Hash32, LedgerEntry, OpTime, PayloadRef, Ts,
 };
-use holdfast_ledger::{JobFacts, SegmentBuilder, SnapshotMeta, StorageOptions, StoredEntry, compress};
+use holdfast_ledger::{JobFacts, SegmentBuilder, SliceFrame, SnapshotMeta, StorageOptions, StoredEntry, compress};
 use holdfast_recover::{
     Contents, GroupKey, Keyring, PackLocation, Place, RecoverFault, RestoreOptions, Source, Target, check, plan,
     restore,
@@ -47,7 +47,8 @@ fn segment(job: &BackupJobId) -> (String, Vec<u8>) {
     let received_at = bson::DateTime::from_millis(0);
     let stored = StoredEntry { entry, hash, summary: Default::default(), received_at, detail: None };
     let mut builder = SegmentBuilder::default();
-    builder.push(&stored, None, Some(&compress(&raw).unwrap())).unwrap();
+    let frame = SliceFrame { bytes: compress(&raw).unwrap(), key: None };
+    builder.push(&stored, None, Some(&frame)).unwrap();
     let (name, bytes) = builder.finish().unwrap().unwrap();
     (name.to_string(), bytes)
 }

@@ -129,7 +129,7 @@ impl Appliance {
         let metadb = MetaDb::open(client.database(&format!("{}_app", self.name))).await.unwrap();
         let state = WebState::new(WebParts {
             metadb: metadb.clone(),
-            ledger: Ledger::open(blocks.clone()).await.unwrap(),
+            ledger: Ledger::open(blocks.clone(), holdfast_ledger::Keyring::default()).await.unwrap(),
             blockstore: open(&metadb, blocks, self.dir.path()).await,
             master_key: Arc::new(MasterKey::load_or_create(&self.dir.path().join("master.key")).unwrap()),
             ca_pin: self.ca.pin(),

@@ -1,13 +1,13 @@
 //! A small agent: initial sync and tail of a source straight into the ledger, by the rules of the real one, without its robustness.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bson::{Document, RawDocumentBuf, doc};
 use futures::TryStreamExt as _;
 use holdfast_agent_api::{Catalog, CatalogCollection, CompleteSync, EndScan, SourceInfo, StartScan, SyncSliceHeader};
 use holdfast_domain::{BackupJobId, Hash32, OpKind, OpTime, SummaryBuilder};
-use holdfast_ledger::{AppendRequest, Ledger, LedgerTail, OpenChainRequest, compress, inspect_payload};
+use holdfast_ledger::{AppendRequest, KeyId, Ledger, LedgerTail, OpenChainRequest, compress, inspect_payload};
 use holdfast_tests::ReplicaSet;
 use mongodb::{Client, options::ReadConcern};
 use tokio::task::JoinHandle;
@@ -15,6 +15,18 @@ use tokio::task::JoinHandle;
 /// Slices are small, so that there are many boundaries.
 const SLICE_BYTES: usize = 512 << 10;
 const SYNC_SLICE_BYTES: usize = 4 << 20;
+
+/// Jobs whose groups encrypt, with their keys, as ingest knows them.
+static KEYS: Mutex<BTreeMap<BackupJobId, KeyId>> = Mutex::new(BTreeMap::new());
+
+/// What is sent of this job from now on is stored under this key.
+pub fn encrypt(job: &BackupJobId, key: KeyId) {
+    KEYS.lock().unwrap().insert(job.clone(), key);
+}
+
+fn key_of(job: &BackupJobId) -> Option<KeyId> {
+    KEYS.lock().unwrap().get(job).copied()
+}
 
 pub async fn source_info(source: &ReplicaSet) -> SourceInfo {
     let client = source.client();
@@ -131,7 +143,7 @@ async fn tail_forever(client: Client, ledger: Ledger, job: BackupJobId, mut tail
         let facts = inspect_payload(&raw).unwrap();
         let frame = compress(&raw).unwrap();
         let chain = tail.at.chain;
-        let payload = ledger.put_payload(&job, chain, Hash32::of(&raw), &frame, &facts).await.unwrap();
+        let payload = ledger.put_payload(&job, chain, Hash32::of(&raw), &frame, &facts, key_of(&job)).await.unwrap();
         let request =
             AppendRequest { seq: tail.at.seq + 1, prev: tail.hash, first, last, payload, summary: summary.finish() };
         match ledger.append_slice(&job, chain, &request).await {
@@ -193,7 +205,7 @@ async fn scan(client: &Client, ledger: &Ledger, job: &BackupJobId, chain: i64, c
             documents: 1,
             bytes: 1,
         };
-        let grant = ledger.start_scan(job, chain, &request).await.unwrap();
+        let grant = ledger.start_scan(job, chain, &request, key_of(job)).await.unwrap();
         let mut seq = 0;
         let mut raw: Vec<u8> = Vec::new();
         let mut count = 0;
@@ -214,7 +226,7 @@ async fn scan(client: &Client, ledger: &Ledger, job: &BackupJobId, chain: i64, c
                     token: next.is_some().then(|| STANDARD.encode(b"\x05\0\0\0\0")),
                 };
                 let frame = compress(&raw).unwrap();
-                ledger.put_sync_slice(job, chain, &uuid, grant.scan, seq, &header, &frame).await.unwrap();
+                ledger.put_sync_slice(job, chain, &uuid, grant.scan, seq, &header, &frame, key_of(job)).await.unwrap();
                 seq += 1;
                 raw.clear();
                 count = 0;
@@ -238,7 +250,7 @@ pub async fn put_catalog(client: &Client, ledger: &Ledger, job: &BackupJobId, ch
     let collections = lists(client).await.into_iter().filter(|c| c.name != "system.profile").collect();
     let after = newest(client).await;
     let raw = bson::serialize_to_vec(&Catalog { before, after, collections }).unwrap();
-    ledger.put_catalog(job, chain, before, after, &raw).await.unwrap();
+    ledger.put_catalog(job, chain, before, after, &raw, key_of(job)).await.unwrap();
 }
 
 /// Sends a fresh catalog.

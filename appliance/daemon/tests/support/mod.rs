@@ -59,7 +59,6 @@ impl World {
         let (source, appliance) = (source.unwrap(), appliance.unwrap());
         let client = appliance.client();
         let metadb = MetaDb::open(client.database("holdfast")).await.unwrap();
-        let ledger = Ledger::open(client.database("holdfast_blockstore")).await.unwrap();
         let blocks = client.database("holdfast_blockstore");
         let dir = tempfile::tempdir().unwrap();
         let master_key = holdfast_service::MasterKey::load_or_create(&dir.path().join("master.key")).unwrap();
@@ -70,6 +69,7 @@ impl World {
             options: blockstore_engine::EngineOptions::default(),
         };
         let store = holdfast_blockstore::ApplianceStore::open(request).await.unwrap();
+        let ledger = Ledger::open(client.database("holdfast_blockstore"), store.keyring()).await.unwrap();
         let group = metadb.create_group("tests").await.unwrap();
         let deployment = metadb.create_deployment(&group.id, None, Vec::new(), None).await.unwrap();
         let (_, secret) = metadb.create_enroll_token(&group.id).await.unwrap();

@@ -115,7 +115,6 @@ impl World {
         let app = client.database(&format!("app_{name}"));
         let metadb = patiently(|| MetaDb::open(app.clone())).await;
         let blocks = client.database(&format!("blocks_{name}"));
-        let ledger = patiently(|| Ledger::open(blocks.clone())).await;
         let dir = TempDir::new().unwrap();
         let master_key = Arc::new(MasterKey::load_or_create(&dir.path().join("master.key")).unwrap());
         let open = || {
@@ -127,6 +126,7 @@ impl World {
             })
         };
         let blockstore = patiently(open).await;
+        let ledger = patiently(|| Ledger::open(blocks.clone(), blockstore.keyring())).await;
         let ca = Ca::load_or_create(&dir.path().join("ca")).unwrap();
         let tls = client_config(ca.pem()).unwrap();
         let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap();

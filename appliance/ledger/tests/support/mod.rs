@@ -38,7 +38,7 @@ impl Server {
         let mongod = start_embedded(options).await.unwrap();
         let client = Client::with_uri_str(mongod.set_uri().unwrap()).await.unwrap();
         let db = client.database("blockstore");
-        let ledger = Ledger::open(db.clone()).await.unwrap();
+        let ledger = Ledger::open(db.clone(), holdfast_ledger::Keyring::default()).await.unwrap();
         Self { db, ledger, mongod, _dir: dir }
     }
 
@@ -83,7 +83,7 @@ pub(crate) fn open(prev: Hash32, start: OpTime) -> OpenChainRequest {
 
 /// Stores a slice's payload and gives the request that appends it behind `tail`.
 pub(crate) async fn request(ledger: &Ledger, job: &BackupJobId, tail: &LedgerTail, slice: &Slice) -> AppendRequest {
-    let payload = ledger.put_payload(job, tail.at.chain, slice.hash, &slice.frame, &slice.facts).await.unwrap();
+    let payload = ledger.put_payload(job, tail.at.chain, slice.hash, &slice.frame, &slice.facts, None).await.unwrap();
     AppendRequest {
         seq: tail.at.seq + 1,
         prev: tail.hash,

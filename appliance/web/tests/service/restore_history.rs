@@ -17,7 +17,7 @@ async fn append(world: &World, job: &BackupJobId, entries: &[Document], summary:
     let raw: Vec<u8> = entries.iter().flat_map(|entry| bson::serialize_to_vec(entry).unwrap()).collect();
     let facts = inspect_payload(&raw).unwrap();
     let frame = compress(&raw).unwrap();
-    let payload = world.ledger.put_payload(job, tail.at.chain, Hash32::of(&raw), &frame, &facts).await.unwrap();
+    let payload = world.ledger.put_payload(job, tail.at.chain, Hash32::of(&raw), &frame, &facts, None).await.unwrap();
     let (seq, prev) = (tail.at.seq + 1, tail.hash);
     let request = AppendRequest { seq, prev, first: facts.first, last: facts.last, payload, summary };
     world.ledger.append_slice(job, tail.at.chain, &request).await.unwrap();

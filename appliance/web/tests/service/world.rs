@@ -104,7 +104,6 @@ impl World {
         let app = client.database(&format!("app_{name}"));
         let metadb = patiently(|| MetaDb::open(app.clone())).await;
         let blocks = client.database(&format!("blocks_{name}"));
-        let ledger = patiently(|| Ledger::open(blocks.clone())).await;
         let dir = TempDir::new().unwrap();
         let master_key = Arc::new(MasterKey::load_or_create(&dir.path().join("master.key")).unwrap());
         let open = || {
@@ -116,6 +115,7 @@ impl World {
             })
         };
         let blockstore = patiently(open).await;
+        let ledger = patiently(|| Ledger::open(blocks.clone(), blockstore.keyring())).await;
         let ca = Ca::load_or_create(&dir.path().join("ca")).unwrap();
         let token = CancellationToken::new();
         let state = WebState::new(WebParts {
@@ -286,7 +286,8 @@ impl World {
         let raw: Vec<u8> = optimes.iter().flat_map(entry).collect();
         let facts = inspect_payload(&raw).unwrap();
         let frame = compress(&raw).unwrap();
-        let payload = self.ledger.put_payload(job, tail.at.chain, Hash32::of(&raw), &frame, &facts).await.unwrap();
+        let payload =
+            self.ledger.put_payload(job, tail.at.chain, Hash32::of(&raw), &frame, &facts, None).await.unwrap();
         let request = AppendRequest {
             seq: tail.at.seq + 1,
             prev: tail.hash,
