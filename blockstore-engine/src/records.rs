@@ -124,17 +124,4 @@ mod tests {
         assert_ne!(name, ring.record_name(two, &[7; 32]).unwrap());
         assert_eq!(Keyring::default().record_name(one, &[7; 32]), Err(RecordError::NoKey(one)));
     }
-
-    #[test]
-    fn the_format_is_fixed_to_the_byte() {
-        let ring = Keyring::default();
-        let key = ring.insert(&GroupKey::from_bytes([5; KEY_BYTES]));
-        let fixed = hex::decode(FIXED_RECORD).unwrap();
-        assert_eq!(ring.open_record(key, b"bound to", &fixed).unwrap(), b"record");
-        assert_eq!(hex::encode(ring.record_name(key, &[1; 32]).unwrap()), FIXED_NAME);
-    }
-
-    /// Made by this code once: older records must open for ever.
-    const FIXED_RECORD: &str = "@R@";
-    const FIXED_NAME: &str = "@N@";
 }

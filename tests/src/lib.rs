@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod extra_daemon;
 pub mod processes;
 mod replica_set;
+pub mod s3;
 pub mod sshd;
 pub mod workload;
 

@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use credentials::S3Credentials;
 pub use error::StoreError;
-pub use stores::target;
+pub use stores::{pack_location, target};
 
 /// How often a running process looks whether stores or keys changed: one small document.
 pub const RELOAD_EVERY: Duration = Duration::from_secs(2);

@@ -32,15 +32,13 @@ pub fn target(number: u8) -> Target {
     }
 }
 
-fn pack_options(number: StoreNumber, store: &PayloadStore, key: &MasterKey) -> Result<PackStoreOptions, NoPackStore> {
-    let location = match &store.location {
+/// Where a store lies, with its credentials opened. None: another master key sealed them.
+#[must_use]
+pub fn pack_location(location: &PayloadStoreLocation, key: &MasterKey) -> Option<PackLocation> {
+    Some(match location {
         PayloadStoreLocation::Directory { path } => PackLocation::Directory(path.into()),
         PayloadStoreLocation::S3 { endpoint, region, bucket, prefix, virtual_hosted, ca_pem, credentials } => {
-            let opened = S3Credentials::open(credentials, key).ok_or_else(|| NoPackStore {
-                number,
-                reason: "its credentials were sealed by another master key".into(),
-                class: ErrorClass::Operator,
-            })?;
+            let opened = S3Credentials::open(credentials, key)?;
             PackLocation::S3(S3Options {
                 endpoint: endpoint.clone(),
                 region: region.clone(),
@@ -53,7 +51,15 @@ fn pack_options(number: StoreNumber, store: &PayloadStore, key: &MasterKey) -> R
                 request_timeout: S3Options::REQUEST_TIMEOUT,
             })
         }
-    };
+    })
+}
+
+fn pack_options(number: StoreNumber, store: &PayloadStore, key: &MasterKey) -> Result<PackStoreOptions, NoPackStore> {
+    let location = pack_location(&store.location, key).ok_or_else(|| NoPackStore {
+        number,
+        reason: "its credentials were sealed by another master key".into(),
+        class: ErrorClass::Operator,
+    })?;
     Ok(PackStoreOptions {
         pack_bytes: store.pack_bytes,
         bandwidth_bytes_per_second: store.bandwidth_bytes_per_second.and_then(NonZeroU64::new),

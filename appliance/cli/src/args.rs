@@ -97,8 +97,8 @@ pub(crate) enum GroupsCommand {
     Create {
         /// Its name.
         name: String,
-        /// Store its snapshots encrypted under a key of its own. This cannot be changed later. Slices of the ledger, heads and the agent's spool
-        /// are not covered: they need an encrypted disk.
+        /// Store its snapshots, and slices and catalogs of its ledgers, encrypted under a key of its own. This cannot be changed later. Names of
+        /// collections, times and counts are not covered, nor are heads and the agent's spool: those need an encrypted disk.
         #[arg(long)]
         encrypt: bool,
     },
@@ -353,6 +353,14 @@ pub(crate) enum BackupsCommand {
         /// The daemon, by id or name.
         daemon: String,
     },
+    /// Acknowledges the alert about blocks that the file system called unchanged: the verdict no longer says so.
+    Acknowledge {
+        /// GROUP/RS.
+        backup: Backup,
+        /// The snapshot that raised it, as `backups show` says.
+        #[arg(long)]
+        snapshot: String,
+    },
     /// Gives a backup up: nothing is backed up any more, its snapshots go to the trash. Without --name it only says what would go.
     Terminate {
         /// GROUP/RS.
@@ -572,6 +580,7 @@ mod tests {
             "holdfast snapshots label g/rs 0123 x",
             "holdfast snapshots label g/rs 0123",
             "holdfast deployments remove g rs",
+            "holdfast backups acknowledge g/rs --snapshot 1",
             "holdfast backups terminate g/rs",
             "holdfast policies show g",
             "holdfast policies set g --recovery-window 7d --unprotected 5m",

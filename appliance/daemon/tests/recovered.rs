@@ -7,7 +7,8 @@ use std::{
 
 use crate::support::{World, agent::Agent, open_files};
 use blockstore_engine::{
-    Blockstore, EngineOptions, MoveRequest, PackLocation, PackStoreOptions, PayloadStore, StoreNumber,
+    Blockstore, EngineOptions, GroupKey, MoveRequest, PackLocation, PackStoreOptions, PayloadStore, S3Options,
+    StoreNumber,
 };
 use bson::{Document, doc};
 use holdfast_daemon::mirror::{Mirror, MirrorReport};
@@ -36,8 +37,17 @@ fn quiet() -> OnStep {
 
 /// Restores into a folder of its own and gives what it holds.
 async fn recovered(place: &Place, target: Target, dir: &Path) -> Result<compare::ServerState, RecoverFault> {
+    recovered_with(place, &Keyring::default(), target, dir).await
+}
+
+async fn recovered_with(
+    place: &Place,
+    keys: &Keyring,
+    target: Target,
+    dir: &Path,
+) -> Result<compare::ServerState, RecoverFault> {
     let to = dir.join("restored");
-    let source = Source::open(place, Keyring::default()).await?;
+    let source = Source::open(place, keys.clone()).await?;
     let plan = plan(&source.contents().await?, &target)?;
     let options = RestoreOptions { to: to.clone(), mongod: Some(mongod_binary()) };
     let restored = restore(&source, &plan, &options, quiet(), CancellationToken::new()).await?;
@@ -59,6 +69,131 @@ async fn assert_recovers(place: &Place, target: Target, expected: &compare::Serv
     let found = recovered(place, target.clone(), dir.path()).await.unwrap_or_else(|e| panic!("{target:?}: {e:?}"));
     let differences = compare::diff(expected, &found);
     assert!(differences.is_empty(), "{target:?}: {differences:#?}");
+}
+
+/// Snapshot and instant come back with the exported key; without it both are refused in a sentence that names the key, and nothing is left.
+async fn assert_recovers_by_key(
+    place: &Place,
+    key_file: &str,
+    snapshot: &(holdfast_domain::SnapshotId, compare::ServerState),
+    at: &(Ts, compare::ServerState),
+) {
+    let key = GroupKey::from_file(key_file).unwrap();
+    let keys = Keyring::default();
+    keys.insert(&key);
+    let dir = tempfile::tempdir().unwrap();
+    for (target, expected) in [(Target::Snapshot(snapshot.0.clone()), &snapshot.1), (instant(at.0), &at.1)] {
+        let found = recovered_with(place, &keys, target.clone(), dir.path()).await;
+        let differences = compare::diff(expected, &found.unwrap_or_else(|e| panic!("{target:?}: {e:?}")));
+        assert!(differences.is_empty(), "{target:?}: {differences:#?}");
+        let refused = recovered(place, target, dir.path()).await.unwrap_err().to_string();
+        let says = refused.contains(&key.id().to_string()) && refused.contains("not at hand");
+        assert!(says, "{refused}");
+        assert!(!dir.path().join("restored").exists());
+    }
+}
+
+/// Collections of the blockstore database in which this can be read, plain or in a zstd frame.
+async fn shown_in(world: &World, marker: &str) -> Vec<String> {
+    use futures::TryStreamExt as _;
+    let plain = |bytes: &[u8]| bytes.windows(marker.len()).any(|part| part == marker.as_bytes());
+    let shows = |bytes: &[u8]| {
+        let frames = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(&[0x28, 0xb5, 0x2f, 0xfd]));
+        let mut unpacked = frames.filter_map(|at| {
+            let mut out = Vec::new();
+            let mut decoder = zstd::stream::read::Decoder::new(&bytes[at..]).ok()?.single_frame();
+            std::io::Read::read_to_end(&mut decoder, &mut out).ok()?;
+            Some(out)
+        });
+        plain(bytes) || unpacked.any(|out| plain(&out))
+    };
+    let db = world.appliance.client().database("holdfast_blockstore");
+    let mut out = Vec::new();
+    for name in db.list_collection_names().await.unwrap() {
+        let mut all = db.collection::<bson::RawDocumentBuf>(&name).find(doc! {}).await.unwrap();
+        while let Some(one) = all.try_next().await.unwrap() {
+            if shows(one.as_bytes()) {
+                out.push(name.clone());
+                break;
+            }
+        }
+    }
+    out
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_encrypts_comes_back_by_its_exported_key() {
+    let world = World::encrypted(ReplicaSetOptions { directory_per_db: true, ..Default::default() }).await;
+    insert(&world, 0, 2000).await;
+    let daemon = world.daemon(&world.settings("one")).await;
+    let agent = Agent::start(&world.source, &world.ledger, &world.job).await;
+    world.wait_snapshots(1).await;
+    insert(&world, 10_000, 500).await;
+    let still = recorded(&world).await;
+    let at = world.mark().await;
+    world.wait_head(at).await;
+    let snapshot: holdfast_domain::SnapshotId = world.snapshot().await.parse().unwrap();
+    insert(&world, 20_000, 500).await;
+    let later = recorded(&world).await;
+    let at = world.mark().await;
+    world.wait_head(at).await;
+    world.assert_restores(later.0, &later.1, true).await;
+    drop(agent);
+    daemon.stop().await;
+    assert_eq!(shown_in(&world, "document 1").await, Vec::<String>::new());
+
+    let job = world.job().await;
+    let group = world.metadb.group(&job.group).await.unwrap().unwrap();
+    let key_file = world.store.export_key(group.key.as_ref().unwrap()).await.unwrap().to_file("tests");
+    let database = Place::Database { uri: world.appliance.uri(), database: None, packs: None };
+    let snapshot = (snapshot, still.1);
+    assert_recovers_by_key(&database, &key_file, &snapshot, &later).await;
+
+    // To a folder, then to a bucket, each with its copy of the ledger; the databases are gone in the end.
+    let bucket = holdfast_tests::s3::S3Server::start().await;
+    let packs = world.dir.path().join("packs");
+    let s3 = PackLocation::S3(S3Options {
+        endpoint: Some(bucket.endpoint()),
+        region: "us-east-1".into(),
+        bucket: holdfast_tests::s3::BUCKET.into(),
+        prefix: "holdfast".into(),
+        access_key_id: "test".into(),
+        secret_access_key: "test".into(),
+        virtual_hosted: false,
+        ca_pem: None,
+        request_timeout: S3Options::REQUEST_TIMEOUT,
+    });
+    let facts = JobFacts {
+        job: world.job.clone(),
+        group: group.id.to_string(),
+        group_name: group.name,
+        deployment: job.deployment.to_string(),
+        rs: world.source.name().to_owned(),
+    };
+    let mut from = PayloadStore::Mongo;
+    for (number, location) in [(1, PackLocation::Directory(packs.clone())), (2, s3)] {
+        let number = StoreNumber::new(number).unwrap();
+        let mut stores = vec![PackStoreOptions::new(number, location.clone())];
+        if let PayloadStore::Packs(before) = from {
+            stores.push(PackStoreOptions::new(before, PackLocation::Directory(packs.clone())));
+        }
+        let options = EngineOptions { packs: stores, keys: world.store.keyring(), ..EngineOptions::default() };
+        let db = world.appliance.client().database("holdfast_blockstore");
+        let store = Blockstore::open(db, options).await.unwrap();
+        let mut mirror = Mirror::new(world.ledger.clone(), store.clone());
+        bring_up(&mut mirror, &facts).await;
+        let request = MoveRequest { from, to: PayloadStore::Packs(number) };
+        let moved = store.move_payloads(request, Arc::new(|_| {}), CancellationToken::new()).await.unwrap();
+        assert!(moved.is_complete(), "{moved:?}");
+        let place = Place::Packs(location);
+        assert!(contents(&place).await.faults[0].contains("key"), "a listing says that the key lacks");
+        assert_recovers_by_key(&place, &key_file, &snapshot, &later).await;
+        from = PayloadStore::Packs(number);
+    }
+    for file in below(&packs, "") {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(10).any(|part| part == b"document 1"), "{}", file.display());
+    }
 }
 
 async fn contents(place: &Place) -> Contents {

@@ -8,5 +8,6 @@ mod appends;
 mod initial_sync;
 mod model_check;
 mod rollups;
+mod sealed;
 mod support;
 mod trimming;

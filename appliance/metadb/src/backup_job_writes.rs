@@ -1,7 +1,7 @@
 //! What a job's daemon writes: each with its lease's owner and epoch in the filter.
 
 use bson::{Bson, DateTime, Document, doc};
-use holdfast_domain::{BackupEvent, BackupState, OpTime, Progress};
+use holdfast_domain::{BackupEvent, BackupJobId, BackupState, OpTime, Progress};
 
 use crate::{
     BackupJob, ChangesFound, Fence, MetaDb, MetaError, Proof,
@@ -109,6 +109,17 @@ impl MetaDb {
             set.insert("changesAlert", to_bson(op, facts)?);
         }
         self.set_fenced(op, fence, doc! { "$set": set }).await
+    }
+
+    /// Somebody has seen to the alert that this snapshot raised. False: there is none, or another snapshot raised it since.
+    ///
+    /// # Errors
+    /// [`MetaError::Database`].
+    pub async fn acknowledge_changes(&self, job: &BackupJobId, snapshot: &str) -> Result<bool, MetaError> {
+        let filter = doc! { "_id": job.clone(), "changesAlert.snapshot": snapshot };
+        let update = doc! { "$set": { "changesAlert": null } };
+        let done = self.of::<BackupJob>("backup_jobs").update_one(filter, update).await;
+        Ok(done.map_err(on("acknowledge an alert"))?.matched_count > 0)
     }
 
     /// From now on a terminated job cannot be taken back: its ledger is about to go. False: it is not there, or was taken back.

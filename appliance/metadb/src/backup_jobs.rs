@@ -167,7 +167,7 @@ pub struct BackupJob {
     /// How the last snapshot found out what changed; `None` where a head is held while its snapshot is written.
     #[serde(default)]
     pub last_changes: Option<ChangesFound>,
-    /// The last snapshot whose sample missed: stays until another one does. What alerts about it looks here.
+    /// The last snapshot whose sample missed: stays until an operator acknowledges it, or another one misses.
     #[serde(default)]
     pub changes_alert: Option<ChangesFound>,
     /// Counts the changes of its settings by people.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    MetaDb, MetaError,
+    MetaDb, MetaError, PayloadStoreLocation,
     error::{duplicate, on, to_bson},
     leases::held,
 };
@@ -44,8 +44,11 @@ pub enum OffsitePeer {
         uri: String,
         /// Name of its database.
         database: String,
-        /// Folder of its pack store; None: payloads lie in its database.
+        /// Folder of its pack store.
         packs: Option<String>,
+        /// Its bucket. Neither folder nor bucket: payloads lie in its database.
+        #[serde(default)]
+        bucket: Option<PayloadStoreLocation>,
     },
 }
 

@@ -43,6 +43,16 @@ pub enum RecoverFault {
     /// The request names nothing, or several.
     #[error("{0}")]
     Request(String),
+    /// The group encrypts, and its key was not given.
+    #[error(
+        "snapshot {snapshot} is encrypted under key {key}, which is not at hand: give the file that the group's key was exported to (--key-file)"
+    )]
+    NoKey {
+        /// Which.
+        snapshot: String,
+        /// Id of the key.
+        key: String,
+    },
     /// A snapshot cannot be read whole.
     #[error("snapshot {snapshot} cannot be read whole; {instead}")]
     Snapshot {
@@ -102,7 +112,9 @@ impl RecoverFault {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Database { .. } => ErrorClass::Retry,
-            Self::NothingThere(_) | Self::NoMongod(_) | Self::Io { .. } | Self::NoRoom { .. } => ErrorClass::Operator,
+            Self::NothingThere(_) | Self::NoKey { .. } | Self::NoMongod(_) | Self::Io { .. } | Self::NoRoom { .. } => {
+                ErrorClass::Operator
+            }
             Self::Open(e) => engine(e.class()),
             Self::Packs(e) => engine(e.class()),
             Self::PackFault(e) => engine(e.class()),

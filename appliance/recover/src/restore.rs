@@ -84,6 +84,9 @@ pub async fn restore(
     cancel: CancellationToken,
 ) -> Result<Restored, RecoverFault> {
     let meta = &plan.base.meta;
+    if let Some(key) = plan.base.root.key.filter(|key| !source.keys.contains(*key)) {
+        return Err(RecoverFault::NoKey { snapshot: plan.base.id.to_string(), key: key.to_string() });
+    }
     // Asked before hours are spent on files.
     let binary = match plan.to {
         Some(_) => Some(fit_mongod(options.mongod.as_deref(), &meta.server_version).await?),

@@ -110,7 +110,7 @@ pub(crate) struct BackupView {
     /// How the last snapshot found out what changed; null where the file system of the head cannot tell.
     last_changes: Option<ChangesView>,
     /// The last snapshot whose random sample found the file system's word to be wrong. It was read whole and is right; the disk or the
-    /// kernel under the head is in doubt.
+    /// kernel under the head is in doubt. Null once it was acknowledged.
     changes_alert: Option<ChangesView>,
     /// Last error; null when all is well.
     last_error: Option<String>,
@@ -415,7 +415,7 @@ fn lag_seconds(head: Option<OpTime>, source: Option<OpTime>, tail: Option<&Ledge
     Some((i64::from(newest.ts.t) - i64::from(head?.ts.t)).max(0))
 }
 
-async fn view(state: &WebState, group: &str, job: BackupJob) -> Result<BackupView, ApiError> {
+pub(crate) async fn view(state: &WebState, group: &str, job: BackupJob) -> Result<BackupView, ApiError> {
     let points = Points::read(state, &job).await?;
     let tail = state.ledger().tail(&job.id).await.map_err(fault)?;
     let daemon = daemon_name(state, job.daemon.as_ref()).await?;

@@ -23,8 +23,8 @@ const NAME_CHARS_MAX: usize = 100;
 pub(crate) struct NewGroup {
     /// Its name: letters, digits, `-`, `_` and `.`; unique.
     name: String,
-    /// Its snapshots are stored encrypted under a key of its own. This cannot be changed later. Slices of the ledger, heads and the agent's
-    /// spool are not covered: they need an encrypted disk.
+    /// Its snapshots, and slices and catalogs of its ledgers, are stored encrypted under a key of its own. This cannot be changed later. Names
+    /// of collections, times and counts are not covered, nor are heads and the agent's spool: those need an encrypted disk.
     #[serde(default)]
     encrypt: bool,
 }

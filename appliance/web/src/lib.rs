@@ -27,6 +27,7 @@ mod blockstore;
 mod blockstore_history;
 mod blockstore_requests;
 mod caller;
+mod changes_alert;
 mod cookie;
 mod cut;
 mod daemons;
@@ -214,6 +215,7 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(backups::start_backup))
         .routes(routes!(backups::stop_backup))
         .routes(routes!(backups::resync_backup))
+        .routes(routes!(changes_alert::acknowledge_changes_alert))
         .routes(routes!(backups::move_backup))
         .routes(routes!(
             terminations::show_termination,

@@ -9,8 +9,8 @@ use blockstore_engine::{Pin, Purpose, Root, RootId};
 use holdfast_domain::{ArchiveFormat, OffsiteFilter, RestoreJobId, RestoreState, RestoreTarget, SnapshotId};
 use holdfast_ledger::SnapshotMeta;
 use holdfast_metadb::{
-    NewOffsiteCopy, NewRestoreJob, OffsiteCopy, OffsitePeer, OffsiteProgress, OffsiteRun, SecretKind, hash_secret,
-    new_secret, offsite_job, offsite_secret_context,
+    NewOffsiteCopy, NewRestoreJob, OffsiteCopy, OffsitePeer, OffsiteProgress, OffsiteRun, PayloadStoreLocation,
+    SecretKind, hash_secret, new_secret, offsite_job, offsite_secret_context,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,6 +20,7 @@ use crate::{
     extract::{JsonOf, PathOf, QueryOf},
     instant::{Instant, rfc3339, rfc3339_of},
     pages::{Order, Page, PageQuery},
+    payload_stores::{NewBucket, bucket_location, folder_in},
     points::Snapshot,
     problem::{ApiError, Problem},
     restores::{RestoreView, frozen, view as restore_view},
@@ -80,8 +81,10 @@ pub(crate) struct PushTo {
     uri: String,
     /// Name of its database.
     database: String,
-    /// Folder of its pack store, as the daemons see it; payloads lie in its database when nothing is said.
+    /// Folder of its pack store, as the daemons see it.
     packs: Option<String>,
+    /// Its bucket. Payloads lie in its database when neither folder nor bucket is given.
+    s3: Option<NewBucket>,
 }
 
 /// An offsite copy to make. `from` or `to`, one of them.
@@ -264,7 +267,15 @@ pub(crate) async fn create_offsite_copy(
             }
             (OffsitePeer::Pull { key: seal(&from.key)?, url: from.url, ca: from.ca }, Some(group.id))
         }
-        (None, Some(to)) => (OffsitePeer::Push { uri: seal(&to.uri)?, database: to.database, packs: to.packs }, None),
+        (None, Some(PushTo { packs: Some(_), s3: Some(_), .. })) => {
+            return Err(ApiError::bad_request(
+                "the packs of a second store lie in a folder or in a bucket, not in both",
+            ));
+        }
+        (None, Some(to)) => {
+            let bucket = to.s3.as_ref().map(|bucket| bucket_location(&state, bucket)).transpose()?;
+            (OffsitePeer::Push { uri: seal(&to.uri)?, database: to.database, packs: to.packs, bucket }, None)
+        }
         _ => return Err(ApiError::bad_request("an offsite copy goes `from` or `to`, one of them")),
     };
     let new = NewOffsiteCopy {
@@ -452,7 +463,10 @@ fn view(copy: OffsiteCopy) -> CopyView {
     let (kind, peer) = match copy.peer {
         OffsitePeer::Pull { url, .. } => ("pull", url),
         OffsitePeer::Push { database, packs: Some(packs), .. } => ("push", format!("{database}, packs in {packs}")),
-        OffsitePeer::Push { database, packs: None, .. } => ("push", database),
+        OffsitePeer::Push { database, bucket: Some(PayloadStoreLocation::S3 { bucket, prefix, .. }), .. } => {
+            ("push", format!("{database}, packs in bucket {}", folder_in(&bucket, &prefix)))
+        }
+        OffsitePeer::Push { database, .. } => ("push", database),
     };
     let OffsiteFilter { groups, replica_sets, labels, last_of_day, min_age_seconds } = copy.filter;
     let min_age_seconds = u32::try_from(min_age_seconds).unwrap_or_default();

@@ -159,6 +159,7 @@ async fn row(
             snapshot_at: points.good.last().map(|p| i64::from(p.optime.ts.t)),
             every_seconds: i64::from(job.schedule.every_seconds),
             proof: job.last_proof.as_ref().map(|proof| (proof.good, rfc3339_of(proof.at))),
+            changes_alert: job.changes_alert.as_ref().map(|alert| (alert.missed, alert.sampled, rfc3339_of(alert.at))),
             proof_seconds: job.last_proof.as_ref().filter(|proof| proof.good).map(|proof| proof.seconds),
             policy,
             kept_seconds: i64::from(job.retention.oplog_window_days) * 86_400,

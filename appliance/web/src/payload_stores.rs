@@ -65,7 +65,7 @@ impl StoreView {
         let (kind, location, endpoint) = match &store.location {
             PayloadStoreLocation::Directory { path } => ("directory", path.clone(), None),
             PayloadStoreLocation::S3 { endpoint, bucket, prefix, .. } => {
-                ("s3", format!("{bucket}/{prefix}").trim_end_matches('/').to_owned(), endpoint.clone())
+                ("s3", folder_in(bucket, prefix), endpoint.clone())
             }
         };
         Self {
@@ -82,6 +82,11 @@ impl StoreView {
             fault: faults.iter().find(|fault| fault.number.get() == store.number).map(|fault| fault.reason.clone()),
         }
     }
+}
+
+/// A bucket and the folder in it, in one word.
+pub(crate) fn folder_in(bucket: &str, prefix: &str) -> String {
+    format!("{bucket}/{prefix}").trim_end_matches('/').to_owned()
 }
 
 /// All stores, the database first; with what lies in them, if that is asked for.
@@ -179,34 +184,37 @@ fn location(state: &WebState, new: &NewStore) -> Result<PayloadStoreLocation, Ap
             }
             Ok(PayloadStoreLocation::Directory { path: path.clone() })
         }
-        (None, Some(bucket)) => {
-            text("region", &bucket.region, false)?;
-            text("bucket", &bucket.bucket, false)?;
-            text("prefix", &bucket.prefix, true)?;
-            text("accessKeyId", &bucket.access_key_id, false)?;
-            text("secretAccessKey", &bucket.secret_access_key, false)?;
-            if let Some(endpoint) = &bucket.endpoint {
-                text("endpoint", endpoint, false)?;
-                if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
-                    return Err(ApiError::bad_request("the endpoint is a URL: https://host:port"));
-                }
-            }
-            if bucket.ca_pem.as_ref().is_some_and(|pem| pem.len() > CA_BYTES_MAX) {
-                return Err(ApiError::bad_request(format!("certificates have at most {CA_BYTES_MAX} bytes")));
-            }
-            let credentials = credentials(state, &bucket.access_key_id, &bucket.secret_access_key)?;
-            Ok(PayloadStoreLocation::S3 {
-                endpoint: bucket.endpoint.clone(),
-                region: bucket.region.clone(),
-                bucket: bucket.bucket.clone(),
-                prefix: bucket.prefix.trim_matches('/').to_owned(),
-                virtual_hosted: bucket.virtual_hosted,
-                ca_pem: bucket.ca_pem.clone(),
-                credentials,
-            })
-        }
+        (None, Some(bucket)) => bucket_location(state, bucket),
         _ => Err(ApiError::bad_request("either `directory` or `s3` must be given")),
     }
+}
+
+/// A bucket as it is stored, with its credentials sealed.
+pub(crate) fn bucket_location(state: &WebState, bucket: &NewBucket) -> Result<PayloadStoreLocation, ApiError> {
+    text("region", &bucket.region, false)?;
+    text("bucket", &bucket.bucket, false)?;
+    text("prefix", &bucket.prefix, true)?;
+    text("accessKeyId", &bucket.access_key_id, false)?;
+    text("secretAccessKey", &bucket.secret_access_key, false)?;
+    if let Some(endpoint) = &bucket.endpoint {
+        text("endpoint", endpoint, false)?;
+        if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
+            return Err(ApiError::bad_request("the endpoint is a URL: https://host:port"));
+        }
+    }
+    if bucket.ca_pem.as_ref().is_some_and(|pem| pem.len() > CA_BYTES_MAX) {
+        return Err(ApiError::bad_request(format!("certificates have at most {CA_BYTES_MAX} bytes")));
+    }
+    let credentials = credentials(state, &bucket.access_key_id, &bucket.secret_access_key)?;
+    Ok(PayloadStoreLocation::S3 {
+        endpoint: bucket.endpoint.clone(),
+        region: bucket.region.clone(),
+        bucket: bucket.bucket.clone(),
+        prefix: bucket.prefix.trim_matches('/').to_owned(),
+        virtual_hosted: bucket.virtual_hosted,
+        ca_pem: bucket.ca_pem.clone(),
+        credentials,
+    })
 }
 
 fn credentials(state: &WebState, id: &str, secret: &str) -> Result<Vec<u8>, ApiError> {

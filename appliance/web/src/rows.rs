@@ -122,6 +122,7 @@ pub const ROWS: &[Row] = &[
     row("POST", "/groups/{group}/backups/{rs}/stop", Group(Change, R::Backups)),
     row("POST", "/groups/{group}/backups/{rs}/resync", Group(Change, R::Backups)),
     row("POST", "/groups/{group}/backups/{rs}/move", Group(Change, R::Backups)),
+    row("POST", "/groups/{group}/backups/{rs}/changesAlert/acknowledgement", Group(Change, R::Backups)),
     row("GET", "/groups/{group}/backups/{rs}/termination", Group(Read, R::Backups)),
     again("POST", "/groups/{group}/backups/{rs}/termination", Group(Delete, R::Backups)),
     row("DELETE", "/groups/{group}/backups/{rs}/termination", Group(Change, R::Backups)),

@@ -79,6 +79,8 @@ pub(crate) struct BackupFacts<'a> {
     pub(crate) proof: Option<(bool, String)>,
     /// How long the last proof took, in seconds: what a restore takes.
     pub(crate) proof_seconds: Option<i64>,
+    /// The alert about blocks that the file system called unchanged: how many of how many had changed, and when that was seen, RFC 3339.
+    pub(crate) changes_alert: Option<(i64, i64, String)>,
     /// What is promised.
     pub(crate) policy: ProtectionPolicy,
     /// How far back the settings keep every second, in seconds.
@@ -173,6 +175,14 @@ pub(crate) fn verdict(facts: &Facts<'_>) -> VerdictView {
         let action = Some("Take a snapshot now, and resync when it fails its proof too");
         return say(Level::Unprotected, "The last snapshot failed its proof", Some(proved_at.clone()), action);
     }
+    // Older than what is late now, and not put right by waiting.
+    if let Some((missed, sampled, seen)) = &backup.changes_alert {
+        let sentence = format!(
+            "Protected, but {missed} of {sampled} blocks that the file system called unchanged had changed: snapshots before this one may lack changes"
+        );
+        let action = Some("Check the disk and the kernel under the head, then acknowledge the alert");
+        return say(Level::Late, sentence, Some(seen.clone()), action);
+    }
     // Half of what may be lost is a warning; where nothing is promised, what is ordinary.
     let usual = promised.map_or(LOSS_SECONDS_USUAL, |most| (most / 2).max(LOSS_SECONDS_USUAL).min(most));
     if loss > usual {
@@ -266,6 +276,7 @@ mod tests {
             every_seconds: 3_600,
             proof: Some((true, "q".into())),
             proof_seconds: Some(90),
+            changes_alert: None,
             policy: ProtectionPolicy::default(),
             kept_seconds: 7 * 86_400,
             gap: None,
@@ -305,6 +316,7 @@ mod tests {
         assert_eq!(level(|b| b.protected_to = Some((9_000, "p".into()))), Level::Unprotected);
         assert_eq!(level(|b| b.snapshot_at = Some(-1_000)), Level::Late);
         assert_eq!(level(|b| b.last_error = Some("no port")), Level::Late);
+        assert_eq!(level(|b| b.changes_alert = Some((1, 64, "m".into()))), Level::Late);
         assert!(Level::Unprotected < Level::Late && Level::Late < Level::Proved);
     }
 
@@ -347,6 +359,7 @@ mod tests {
             |b: &mut BackupFacts<'static>| b.state = BackupState::Failed,
             |b: &mut BackupFacts<'static>| b.closed = Some(CloseReason::WindowLost),
             |b: &mut BackupFacts<'static>| b.protected_to = Some((9_900, "p".into())),
+            |b: &mut BackupFacts<'static>| b.changes_alert = Some((1, 64, "m".into())),
         ] {
             let mut facts = backup();
             change(&mut facts);

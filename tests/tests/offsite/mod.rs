@@ -6,14 +6,14 @@ mod world;
 use std::sync::Arc;
 
 use blockstore_engine::{
-    Blockstore, EngineOptions, PackLocation, PackStoreOptions, PayloadStore, Purpose, StoreNumber,
+    Blockstore, EngineOptions, PackLocation, PackStoreOptions, PayloadStore, Purpose, S3Options, StoreNumber,
 };
 use holdfast_metadb::Role;
 use mongodb::Client;
 use rand::RngExt as _;
 use reqwest::Method;
 use serde_json::json;
-use world::{Api, Appliance, Files, Killable, Puller, databases};
+use world::{Api, Appliance, Files, Killable, Puller, databases, read};
 
 const BLOCK: usize = 64 << 10;
 
@@ -201,6 +201,65 @@ async fn a_group_that_encrypts_is_pulled_with_its_key() {
     assert_eq!((copied.tree, copied.key), (root.tree, root.key));
     puller.at.blockstore.reload().await.unwrap();
     assert!(puller.at.restored(&store, &copied.id.to_string()).await == content);
+    puller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_of_a_group_that_encrypts_are_pushed_to_a_bucket_by_the_command_line() {
+    let databases = databases().await;
+    let puller = Puller::start(&databases).await;
+    let (group, job) = puller.at.encrypted_backup("mine").await;
+    let content = files(20);
+    let root = puller.at.snapshot(&job, 1000, None, &content).await;
+    let bucket = holdfast_tests::s3::S3Server::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let uri = dir.path().join("uri");
+    std::fs::write(&uri, databases.uri()).unwrap();
+    let holdfast = async |secret: &str, arguments: &[&str]| {
+        let program = holdfast_tests::appliance::program("holdfast").unwrap();
+        let mut command = tokio::process::Command::new(program);
+        command.env("HOLDFAST_S3_SECRET_ACCESS_KEY", secret).args(["--json", "--url", &puller.web.origin(), "--ca"]);
+        command.arg(puller.at.dir.path().join("ca/ca.pem")).env("HOLDFAST_KEY", &puller.at.admin).args(arguments);
+        command.output().await.unwrap()
+    };
+    let endpoint = bucket.endpoint();
+    let s3 =
+        ["--bucket", holdfast_tests::s3::BUCKET, "--prefix", "far", "--endpoint", &endpoint, "--access-key-id", "k"];
+    let add = ["offsite", "add", "far", "--to", uri.to_str().unwrap(), "--database", "far", "--bandwidth", "100000000"];
+    let added = holdfast("not to be shown", &[&add[..], &s3[..]].concat()).await;
+    let said = String::from_utf8_lossy(&added.stdout);
+    assert!(added.status.success(), "{added:?}");
+    assert!(said.contains("far, packs in bucket packs/far") && !said.contains("not to be shown"), "{said}");
+    let ran = holdfast("", &["offsite", "run", "far", "--wait"]).await;
+    assert!(ran.status.success(), "{ran:?}");
+    let run = puller.wait("far", |copy| copy.last.is_some()).await.last.unwrap();
+    assert_eq!((run.error.as_deref(), run.copied), (None, 1), "{run:?}");
+    assert!(run.proved_blocks > 0, "read back at the target: {run:?}");
+
+    // The bucket alone gives it back, with the exported key.
+    let key = puller.at.blockstore.export_key(group.key.as_ref().unwrap()).await.unwrap();
+    let keys = holdfast_recover::Keyring::default();
+    keys.insert(&key);
+    let location = PackLocation::S3(S3Options {
+        endpoint: Some(bucket.endpoint()),
+        region: "us-east-1".into(),
+        bucket: holdfast_tests::s3::BUCKET.into(),
+        prefix: "far".into(),
+        access_key_id: "k".into(),
+        secret_access_key: "s".into(),
+        virtual_hosted: false,
+        ca_pem: None,
+        request_timeout: S3Options::REQUEST_TIMEOUT,
+    });
+    let source = holdfast_recover::Source::open(&holdfast_recover::Place::Packs(location), keys).await.unwrap();
+    let found = source.contents().await.unwrap();
+    let copied = &found.backups[0].snapshots[0];
+    let plan = holdfast_recover::plan(&found, &holdfast_recover::Target::Snapshot(copied.id.clone())).unwrap();
+    let options = holdfast_recover::RestoreOptions { to: dir.path().join("out"), mongod: None };
+    let quiet = std::sync::Arc::new(|_| {});
+    holdfast_recover::restore(&source, &plan, &options, quiet, Default::default()).await.unwrap();
+    assert!(read(&options.to) == content);
+    assert_eq!(root.files, content.len() as u64);
     puller.stop().await;
 }
 

@@ -186,7 +186,7 @@ async fn open(metadb: &MetaDb, database: Database, dir: &Path) -> ApplianceStore
 
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-fn read(dir: &Path) -> Files {
+pub fn read(dir: &Path) -> Files {
     let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
     entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
 }
@@ -293,6 +293,11 @@ impl Api {
         let trust = client_config(ca.pem()).unwrap();
         let http = reqwest::Client::builder().tls_backend_preconfigured(trust).no_proxy().build().unwrap();
         Self { http, url: format!("https://localhost:{}/api/v1", addr.port()), key: key.to_owned() }
+    }
+
+    /// Its URL, without the API's path.
+    pub fn origin(&self) -> String {
+        self.url.trim_end_matches("/api/v1").to_owned()
     }
 
     /// The same service, asked with another key.

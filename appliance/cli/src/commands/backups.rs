@@ -37,6 +37,11 @@ pub(crate) async fn run(command: BackupsCommand, client: &Client, output: &Outpu
             output.value(&answer, show);
             return Ok(());
         }
+        BackupsCommand::Acknowledge { backup, snapshot } => {
+            let path = ["groups", &backup.group, "backups", &backup.rs, "changesAlert", "acknowledgement"];
+            output.value(&client.post(&path, json!({"snapshot": snapshot})).await?, show);
+            return Ok(());
+        }
         BackupsCommand::Terminate { backup, name } => {
             let path = ["groups", &backup.group, "backups", &backup.rs, "termination"];
             let answer = match &name {
@@ -129,7 +134,7 @@ fn show(value: &Value) -> String {
     let alert = &value["changesAlert"];
     if alert.is_object() {
         text += &format!(
-            "\nALERT      snapshot {}: {} of {} blocks that the file system called unchanged had changed; it was read whole and is right, check the head's disk",
+            "\nALERT      snapshot {}: {} of {} blocks that the file system called unchanged had changed; it was read whole and is right; check the head's disk, then `holdfast backups acknowledge`",
             field(alert, "snapshot"),
             field(alert, "missed"),
             field(alert, "sampled"),

@@ -127,8 +127,8 @@ async fn stores(command: StoresCommand, client: &Client, output: &Output) -> any
     Ok(())
 }
 
-/// Not an argument, which every user of the machine could read.
-fn secret() -> anyhow::Result<String> {
+/// The secret of a bucket's access key. Not an argument, which every user of the machine could read.
+pub(super) fn secret() -> anyhow::Result<String> {
     std::env::var(SECRET_VARIABLE).with_context(|| format!("the access key's secret is expected in ${SECRET_VARIABLE}"))
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::items;
+use super::{blockstore::secret, items};
 use crate::{
     client::{Client, is_away, outlasting},
     output::{Output, bytes, field, optime, table},
@@ -82,9 +82,24 @@ pub(crate) struct AddArgs {
     /// Push: name of its database.
     #[arg(long, default_value = "holdfast_offsite")]
     database: String,
-    /// Push: folder of its packs, as the daemons see it; without it payloads lie in its database.
-    #[arg(long, value_name = "DIR")]
+    /// Push: folder of its packs, as the daemons see it; without --packs and --bucket payloads lie in its database.
+    #[arg(long, value_name = "DIR", requires = "to", conflicts_with = "bucket")]
     packs: Option<String>,
+    /// Push: bucket of its packs, which must exist. The access key's secret is read from $HOLDFAST_S3_SECRET_ACCESS_KEY.
+    #[arg(long, requires_all = ["to", "access_key_id"])]
+    bucket: Option<String>,
+    /// Push: folder in the bucket.
+    #[arg(long, default_value = "")]
+    prefix: String,
+    /// Push: URL of the bucket's service; default: Amazon's.
+    #[arg(long, value_name = "URL", requires = "bucket")]
+    endpoint: Option<String>,
+    /// Push: region of the bucket.
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
+    /// Push: name of the bucket's access key.
+    #[arg(long, requires = "bucket")]
+    access_key_id: Option<String>,
     /// Only these groups of the source; may be given several times.
     #[arg(long, value_name = "GROUP")]
     only_group: Vec<String>,
@@ -209,7 +224,14 @@ fn body(add: &AddArgs) -> anyhow::Result<Value> {
             body["from"] = json!({ "url": url, "key": key, "ca": ca, "intoGroup": group, "groupKeys": keys });
         }
         (None, Some(uri)) => {
-            body["to"] = json!({ "uri": read(uri)?, "database": add.database, "packs": add.packs });
+            let s3 = match &add.bucket {
+                None => Value::Null,
+                Some(bucket) => json!({
+                    "bucket": bucket, "prefix": add.prefix, "endpoint": add.endpoint, "region": add.region,
+                    "accessKeyId": add.access_key_id, "secretAccessKey": secret()?,
+                }),
+            };
+            body["to"] = json!({ "uri": read(uri)?, "database": add.database, "packs": add.packs, "s3": s3 });
         }
         _ => bail!("give --from or --to, one of them"),
     }
@@ -269,6 +291,7 @@ fn show(one: &Value) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use clap::Parser as _;
+    use serde_json::Value;
 
     use crate::args::{Cli, Command};
 
@@ -291,10 +314,18 @@ mod tests {
         assert_eq!(body["from"]["intoGroup"], "g");
         assert_eq!(body["filter"]["replicaSets"][0], "rs0");
         assert_eq!((&body["keepDays"], &body["everySeconds"]), (&30.into(), &3600.into()));
+        let push = format!("holdfast offsite add far --to {}", key.display());
+        let Command::Offsite(super::OffsiteCommand::Add(add)) = parsed(&push).unwrap().command else { panic!() };
+        let body = super::body(&add).unwrap();
+        assert_eq!((&body["to"]["s3"], &body["to"]["packs"]), (&Value::Null, &Value::Null));
+        assert!(parsed(&format!("{push} --bucket b --access-key-id i --prefix p")).is_ok());
         for wrong in [
             "holdfast offsite add vault",
             "holdfast offsite add vault --from https://a:8080",
             "holdfast offsite add vault --from https://a:8080 --from-key k --group g --to f",
+            "holdfast offsite add vault --to f --packs d --bucket b --access-key-id i",
+            "holdfast offsite add vault --to f --bucket b",
+            "holdfast offsite add vault --from https://a:8080 --from-key k --group g --bucket b --access-key-id i",
         ] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }

@@ -7,6 +7,7 @@ use blockstore_engine::{
     Blockstore, CopyError, CopyReport, CopyRequest, EngineOptions, OnCopy, PackLocation, PackStoreOptions,
     PayloadStore, Purpose, RootId, StoreNumber, StoreSource,
 };
+use holdfast_blockstore::pack_location;
 use holdfast_domain::{OffsiteCandidate, SnapshotId};
 use holdfast_ledger::SnapshotMeta;
 use holdfast_metadb::{BackupJobFilter, OffsiteCopy, OffsitePeer, offsite_secret_context};
@@ -54,12 +55,20 @@ impl Sides {
                 let (source, target) = (Source::Remote(Arc::new(remote)), ctx.store.engine().clone());
                 Ok(Self { source, target, called: url.clone(), is_second: false })
             }
-            OffsitePeer::Push { uri, database, packs } => {
+            OffsitePeer::Push { uri, database, packs, bucket } => {
                 let db = crate::daemon::database(&open(uri)?, database).await?;
                 let mut options = EngineOptions { keys: ctx.store.keys().clone(), ..EngineOptions::default() };
-                if let Some(folder) = packs {
+                let location = match (packs, bucket) {
+                    (Some(folder), _) => Some(PackLocation::Directory(folder.into())),
+                    (None, Some(bucket)) => Some(
+                        pack_location(bucket, &key)
+                            .context("the bucket's credentials: this daemon has another master key than web")?,
+                    ),
+                    (None, None) => None,
+                };
+                if let Some(location) = location {
                     let number = StoreNumber::new(1).context("the number of the pack store")?;
-                    options.packs = vec![PackStoreOptions::new(number, PackLocation::Directory(folder.into()))];
+                    options.packs = vec![PackStoreOptions::new(number, location)];
                     options.write_to = PayloadStore::Packs(number);
                 }
                 let target = Blockstore::open(db, options).await.context("open the second blockstore")?;

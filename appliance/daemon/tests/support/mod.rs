@@ -53,6 +53,15 @@ pub fn logs() {
 
 impl World {
     pub async fn new(options: ReplicaSetOptions) -> Self {
+        Self::of(options, false).await
+    }
+
+    /// With a group that encrypts.
+    pub async fn encrypted(options: ReplicaSetOptions) -> Self {
+        Self::of(options, true).await
+    }
+
+    async fn of(options: ReplicaSetOptions, encrypted: bool) -> Self {
         logs();
         let (source, appliance) =
             tokio::join!(ReplicaSet::start(1, options), ReplicaSet::start(1, ReplicaSetOptions::default()));
@@ -70,7 +79,9 @@ impl World {
         };
         let store = holdfast_blockstore::ApplianceStore::open(request).await.unwrap();
         let ledger = Ledger::open(client.database("holdfast_blockstore"), store.keyring()).await.unwrap();
-        let group = metadb.create_group("tests").await.unwrap();
+        let id = holdfast_domain::GroupId::random();
+        let key = if encrypted { Some(store.create_key(&id).await.unwrap()) } else { None };
+        let group = metadb.create_group_as(id, "tests", key).await.unwrap();
         let deployment = metadb.create_deployment(&group.id, None, Vec::new(), None).await.unwrap();
         let (_, secret) = metadb.create_enroll_token(&group.id).await.unwrap();
         let enrolled = metadb.enroll(&secret, "host", "0", "instance").await.unwrap();
@@ -83,6 +94,9 @@ impl World {
         metadb.record_discovery(&deployment.id, &discovery).await.unwrap();
         let deployment = metadb.deployment(&deployment.id).await.unwrap().unwrap();
         let job = metadb.create_backup_job(&deployment, Vec::new()).await.unwrap();
+        if let Some(key) = store.key_of(&group.id).await.unwrap() {
+            agent::encrypt(&job.id, key);
+        }
         Self { source, appliance, metadb, ledger, store, job: job.id, dir }
     }
 

@@ -27,6 +27,31 @@ async fn the_same_slice_twice_has_one_effect() {
 }
 
 #[tokio::test]
+async fn slices_of_a_group_that_encrypts_are_stored_under_its_key() {
+    let world = World::encrypted().await;
+    let ingest = world.instance(Knobs::default()).await;
+    let (agent, job, tail) = world.tailing(&ingest).await;
+    let slice = agent.payload(&job.id, &tail, 100, 1, 50).await;
+    let again = agent.payload(&job.id, &tail, 100, 1, 50).await;
+    assert_eq!(again.payload, slice.payload, "the same payload has the same receipt");
+    let raw = entries(100, 1, 50);
+    assert_ne!(slice.payload.hash, Hash32::of(&raw), "the agent learns a name, and needs no key");
+    let _: LedgerTail = ok(agent.append(&job.id, 0, &slice).await).await;
+    assert_eq!(world.ledger.read_payload(&job.id, 0, &slice.payload).await.unwrap(), raw);
+    let stored = world.ledger.payload_frame(&job.id, 0, &slice.payload).await.unwrap();
+    assert_eq!(stored.key.map(|key| key.to_string()), world.group.key);
+
+    // The key is lost: nothing is taken in the clear, and the agent keeps what it has.
+    let lost = world.lose_key().await;
+    let ingest = lost.instance(Knobs::default()).await;
+    let agent = crate::world::TestAgent { url: ingest.url.clone(), ..agent };
+    let raw = entries(200, 1, 5);
+    let answer = agent.put(&job.id, 0, &Hash32::of(&raw), packed(&raw)).await;
+    let problem = refused(answer, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert!(problem.code == "noGroupKey" && problem.detail.contains(world.group.key.as_ref().unwrap()), "{problem:?}");
+}
+
+#[tokio::test]
 async fn out_of_order_is_409_with_the_tail_and_changes_nothing() {
     let world = World::new().await;
     let ingest = world.instance(Knobs::default()).await;

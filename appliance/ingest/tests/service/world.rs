@@ -100,6 +100,7 @@ pub(crate) struct World {
     pub(crate) metadb: MetaDb,
     pub(crate) ledger: Ledger,
     pub(crate) blockstore: ApplianceStore,
+    blocks: mongodb::Database,
     pub(crate) http: reqwest::Client,
     pub(crate) group: Group,
     pub(crate) master_key: Arc<MasterKey>,
@@ -109,6 +110,36 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        let mut world = Self::empty().await;
+        world.group = world.metadb.create_group(&world.group.name).await.unwrap();
+        world
+    }
+
+    /// With a group that encrypts.
+    pub(crate) async fn encrypted() -> Self {
+        let mut world = Self::empty().await;
+        let id = holdfast_domain::GroupId::random();
+        let key = world.blockstore.create_key(&id).await.unwrap();
+        world.group = world.metadb.create_group_as(id, &world.group.name, Some(key)).await.unwrap();
+        world
+    }
+
+    /// The same databases, for a process with another master key.
+    pub(crate) async fn lose_key(&self) -> Self {
+        let other = Self::empty().await;
+        let request = OpenRequest {
+            metadb: self.metadb.clone(),
+            database: self.blocks.clone(),
+            master_key: other.master_key.clone(),
+            options: EngineOptions::default(),
+        };
+        let blockstore = ApplianceStore::open(request).await.unwrap();
+        let ledger = Ledger::open(self.blocks.clone(), blockstore.keyring()).await.unwrap();
+        Self { metadb: self.metadb.clone(), ledger, blockstore, blocks: self.blocks.clone(), ..other }
+    }
+
+    /// Databases, and the name of a group that is not there yet.
+    async fn empty() -> Self {
         install_crypto_provider();
         let client = Client::with_uri_str(&*SERVER).await.unwrap();
         let name = hex::encode(rand::random::<[u8; 6]>());
@@ -130,8 +161,8 @@ impl World {
         let ca = Ca::load_or_create(&dir.path().join("ca")).unwrap();
         let tls = client_config(ca.pem()).unwrap();
         let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap();
-        let group = metadb.create_group(&format!("g{name}")).await.unwrap();
-        Self { metadb, ledger, blockstore, http, group, master_key, ca, _dir: dir }
+        let group = Group::new(&format!("g{name}")).unwrap();
+        Self { metadb, ledger, blockstore, blocks, http, group, master_key, ca, _dir: dir }
     }
 
     pub(crate) async fn instance(&self, knobs: Knobs) -> Instance {

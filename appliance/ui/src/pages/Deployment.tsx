@@ -20,6 +20,7 @@ import { VerdictBanner } from "../components/Verdict";
 import { bytes } from "../lib/format";
 import { duration } from "../lib/time";
 import { nameOf } from "../lib/names";
+import { ChangesAlertBanner } from "./ChangesAlert";
 import { startPhases } from "./phases";
 import { TerminateButton, TerminatedBanner } from "./Termination";
 
@@ -141,6 +142,7 @@ export function DeploymentPage() {
       <ProblemAlert error={error ?? looking.error} />
       <VerdictBanner verdict={row.verdict} />
       {terminated ? <TerminatedBanner group={group} rs={rs} /> : null}
+      {job?.changesAlert ? <ChangesAlertBanner group={group} rs={rs} alert={job.changesAlert} /> : null}
       {deployment.refusal ? (
         <section className="hf-panel">
           <Mark tone="red">Refused</Mark>

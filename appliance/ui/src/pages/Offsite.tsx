@@ -271,7 +271,22 @@ function Add({ onClose }: { onClose: () => void }) {
   const queries = useQueryClient();
   const groups = useQuery(groupsQuery).data ?? [];
   const [kind, setKind] = useState<"pull" | "push">("pull");
-  const [text, field] = useTexts({ name: "", url: "", key: "", ca: "", uri: "", database: "", packs: "" });
+  const [text, field] = useTexts({
+    name: "",
+    url: "",
+    key: "",
+    ca: "",
+    uri: "",
+    database: "",
+    packs: "",
+    bucket: "",
+    prefix: "",
+    endpoint: "",
+    region: "us-east-1",
+    accessKeyId: "",
+    secretAccessKey: "",
+  });
+  const [place, setPlace] = useState<"database" | "folder" | "bucket">("database");
   const [group, setGroup] = useState<string | null>(groups[0]?.name ?? null);
   const [keys, setKeys] = useState("");
   const [names, setNames] = useState<{ groups: string[]; replicaSets: string[]; labels: string[] }>({
@@ -301,7 +316,25 @@ function Add({ onClose }: { onClose: () => void }) {
                 groupKeys: keys.split(/\s+/).filter(Boolean),
               }
             : null,
-        to: kind === "push" ? { uri: text.uri, database: text.database, packs: text.packs || null } : null,
+        to:
+          kind === "push"
+            ? {
+                uri: text.uri,
+                database: text.database,
+                packs: place === "folder" ? text.packs : null,
+                s3:
+                  place === "bucket"
+                    ? {
+                        bucket: text.bucket,
+                        prefix: text.prefix,
+                        endpoint: text.endpoint || null,
+                        region: text.region,
+                        accessKeyId: text.accessKeyId,
+                        secretAccessKey: text.secretAccessKey,
+                      }
+                    : null,
+              }
+            : null,
         filter: { ...names, lastOfDay, minAgeSeconds: 0 },
         everySeconds: Math.round((Number(hours) || 1) * 3600),
         bytesPerSecond: bytesPerSecond(limit),
@@ -377,11 +410,36 @@ function Add({ onClose }: { onClose: () => void }) {
                 {...field("uri")}
               />
               <TextInput label="Database" required {...field("database")} />
-              <TextInput
-                label="Folder of packs"
-                description="As the daemons see it; empty: in that database"
-                {...field("packs")}
+              <Select
+                label="Payloads lie in"
+                allowDeselect={false}
+                value={place}
+                onChange={(value) => setPlace(value as typeof place)}
+                data={[
+                  { value: "database", label: "that database" },
+                  { value: "folder", label: "a folder of packs" },
+                  { value: "bucket", label: "a bucket of packs" },
+                ]}
               />
+              {place === "folder" ? (
+                <TextInput label="Folder of packs" description="As the daemons see it" required {...field("packs")} />
+              ) : null}
+              {place === "bucket" ? (
+                <>
+                  <TextInput label="Bucket" description="It must exist" required {...field("bucket")} />
+                  <TextInput label="Folder in the bucket" {...field("prefix")} />
+                  <TextInput label="URL of the service" description="Empty: Amazon's" {...field("endpoint")} />
+                  <TextInput label="Region" required {...field("region")} />
+                  <TextInput label="Access key" required {...field("accessKeyId")} />
+                  <PasswordInput
+                    label="Its secret"
+                    description="Stored sealed"
+                    autoComplete="off"
+                    required
+                    {...field("secretAccessKey")}
+                  />
+                </>
+              ) : null}
             </SimpleGrid>
           )}
           <SimpleGrid cols={{ base: 1, sm: 3 }}>

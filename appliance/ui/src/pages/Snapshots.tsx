@@ -4,6 +4,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useEffect, useMemo, useState } from "react";
+import { askWork } from "../api/appliance";
 import { client, data } from "../api/client";
 import type { Backup, Snapshot } from "../api/queries";
 import { useMay } from "../app/session";
@@ -167,6 +168,13 @@ function Detail({ group, rs, snapshot }: { group: string; rs: string; snapshot: 
     },
     onSuccess: renew,
   });
+  const verify = useMutation({
+    mutationFn: () => askWork({ kind: "verify", snapshot: snapshot.id }),
+    onSuccess: async () => {
+      say("Asked for: under Jobs is how far it is, under Blockstore, Verification what it found.");
+      await queries.invalidateQueries({ queryKey: ["blockstore"] });
+    },
+  });
   const { tone, word } = proofOf(snapshot.proof);
   return (
     <Stack gap="lg">
@@ -199,7 +207,7 @@ function Detail({ group, rs, snapshot }: { group: string; rs: string; snapshot: 
           <CopyId id={snapshot.id} short={12} />
         </Fact>
       </dl>
-      <ProblemAlert error={pin.error} />
+      <ProblemAlert error={pin.error ?? verify.error} />
       {may.backup ? <Label key={snapshot.id} group={group} rs={rs} snapshot={snapshot} /> : null}
       {may.backup ? (
         <Group gap="xs">
@@ -209,6 +217,11 @@ function Detail({ group, rs, snapshot }: { group: string; rs: string; snapshot: 
           <Button variant="default" loading={pin.isPending} onClick={() => pin.mutate()}>
             {snapshot.pinned ? "Unpin" : "Pin"}
           </Button>
+          {may.over("blockstore:create") ? (
+            <Button variant="default" loading={verify.isPending} onClick={() => verify.mutate()}>
+              Read it back now
+            </Button>
+          ) : null}
           <Button variant="default" onClick={() => setDeleting(true)}>
             Delete…
           </Button>

@@ -39,6 +39,9 @@ impl Ids {
             }
             ("POST", "/groups/{group}/backups/{rs}/restores") => json!({ "snapshot": self.of["snapshot"] }),
             ("POST", "/restores/{restore}/delivery") => json!({ "sftp": self.of["target"] }),
+            ("POST", "/groups/{group}/backups/{rs}/changesAlert/acknowledgement") => {
+                json!({ "snapshot": self.of["snapshot"] })
+            }
             ("PATCH", "/groups/{group}/backups/{rs}/snapshots/{snapshot}") => json!({ "label": "eve was here" }),
             _ => json!({}),
         }

@@ -5,6 +5,7 @@ mod access;
 mod administration;
 mod backups;
 mod blockstore;
+mod changes_alert;
 mod deployments;
 mod events;
 mod guards;
