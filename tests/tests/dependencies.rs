@@ -11,6 +11,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// Every crate of ours and what it may use, in what ships (normal and build dependencies).
 const ALLOWED: &[(&str, &[&str])] = &[
     ("holdfast-domain", &[]),
+    // The table of metrics and its arithmetic.
+    ("holdfast-metrics", &[]),
     ("holdfast-memory", &[]),
     ("holdfast-service", &[]),
     ("holdfast-mongod", &[]),
@@ -18,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("holdfast-agent-api", &["holdfast-domain"]),
     // A client of servers elsewhere; it knows no documents.
     ("holdfast-sftp", &["holdfast-domain"]),
-    ("holdfast-metadb", &["holdfast-domain", "holdfast-agent-api"]),
+    ("holdfast-metadb", &["holdfast-domain", "holdfast-agent-api", "holdfast-metrics"]),
     ("holdfast-ledger", &["holdfast-domain", "holdfast-agent-api"]),
     ("holdfast-blockstore", &["holdfast-domain", "holdfast-metadb", "holdfast-service", "blockstore-engine"]),
     (
@@ -39,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "holdfast-sftp",
             "holdfast-blockstore",
             "holdfast-domain",
+            "holdfast-metrics",
             "holdfast-agent-api",
             "holdfast-metadb",
             "holdfast-ledger",
@@ -69,7 +72,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "blockstore-engine",
         ],
     ),
-    ("holdfast-agent", &["holdfast-domain", "holdfast-agent-api", "holdfast-memory"]),
+    ("holdfast-agent", &["holdfast-domain", "holdfast-agent-api", "holdfast-memory", "holdfast-metrics"]),
     (
         "holdfast-app",
         &[

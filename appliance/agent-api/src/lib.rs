@@ -21,13 +21,18 @@
 //! | `POST {job}/chains/{chain}/entries` | [`AppendSlice`] | [`LedgerTail`]; 409 [`LedgerTail`] |
 //! | `PUT {job}/chains/{chain}/catalog` | zstd frame of BSON [`Catalog`] | 204 |
 //!
+//! | `POST /agent/v1/monitoring/config` (web) | [`MonitoringRequest`] | [`MonitoringResponse`] |
+//! | `POST /agent/v1/monitoring/reports` (web) | zstd frame of JSON [`MonitoringReport`] | [`MonitoringReceipt`]; 409 with [`MonitoringReceipt`] for another number |
+//!
 //! `{job}` is `/agent/v1/jobs/{id}`; each of these requests carries [`EPOCH_HEADER`] with the assignment epoch. A stale epoch,
 //! another group's job or a stopped job is 403 or 409 with a [`Problem`]; lag and space are 429 and 503 with `Retry-After`.
 
 mod backup;
 mod catalog;
 mod enroll;
+mod monitoring;
 mod problem;
+mod protocol;
 mod sync;
 
 pub use backup::{
@@ -36,7 +41,14 @@ pub use backup::{
 };
 pub use catalog::{Catalog, CatalogCollection};
 pub use enroll::{EnrollRequest, EnrollResponse, EnrollToken, TokenError};
+pub use monitoring::{
+    CollectionFacts, HostEvent, HostEventKind, HostFacts, HostReport, HostRole, MONITORING_LEASE_SECONDS,
+    MONITORING_PERIOD_SECONDS, MONITORING_PERIOD_SECONDS_MAX, MONITORING_PERIOD_SECONDS_MIN, MONITORING_POLL_SECONDS,
+    MONITORING_REPORT_BYTES_MAX, MONITORING_REPORT_RAW_BYTES_MAX, MONITORING_SPOOL_SECONDS_MAX, MonitoringReceipt,
+    MonitoringReport, MonitoringRequest, MonitoringResponse, MonitoringSeed, RawPing, Tick,
+};
 pub use problem::Problem;
+pub use protocol::{ProtocolRefusal, check_protocol};
 pub use sync::{CompleteSync, EndScan, ScanGrant, ScanState, ScanTail, StartScan, SyncSliceHeader, SyncState};
 
 /// Version of this protocol.
@@ -77,6 +89,11 @@ pub mod paths {
     pub const CONFIG: &str = "/agent/v1/config";
     /// A new key for the asking agent.
     pub const ROTATE_KEY: &str = "/agent/v1/keys/rotate";
+
+    /// What a monitoring agent shall do.
+    pub const MONITORING_CONFIG: &str = "/agent/v1/monitoring/config";
+    /// What a monitoring agent found.
+    pub const MONITORING_REPORTS: &str = "/agent/v1/monitoring/reports";
 
     /// Report of a discovery.
     #[must_use]

@@ -7,7 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use holdfast_agent_api::{
-    ConfigRequest, ConfigResponse, DiscoveryReport, EPOCH_HEADER, EnrollRequest, EnrollResponse, paths,
+    ConfigRequest, ConfigResponse, DiscoveryReport, EPOCH_HEADER, EnrollRequest, EnrollResponse, MonitoringReceipt,
+    MonitoringRequest, MonitoringResponse, paths,
 };
 use holdfast_domain::DeploymentId;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -80,6 +81,24 @@ impl ServerApi {
     /// [`TransportError`].
     pub async fn discovery(&self, id: &DeploymentId, report: &DiscoveryReport) -> Result<(), TransportError> {
         self.no_answer(Method::POST, paths::discovery(id), report, None).await
+    }
+
+    /// Asks what to monitor.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub async fn monitoring_config(&self, request: &MonitoringRequest) -> Result<MonitoringResponse, TransportError> {
+        self.json(Method::POST, paths::MONITORING_CONFIG.into(), Some(request), None, JSON_TIMEOUT).await
+    }
+
+    /// Sends a report: one zstd frame.
+    pub(crate) async fn monitoring_report(&self, frame: Bytes) -> Result<MonitoringReceipt, TransportError> {
+        let mut headers = self.headers(None)?;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zstd"));
+        let timeout = JSON_TIMEOUT + Duration::from_secs(frame.len() as u64 / LINE_BYTES_PER_SECOND_MIN);
+        let path = paths::MONITORING_REPORTS.to_owned();
+        let answer = self.client.call(&Call { method: Method::POST, path, headers, body: frame, timeout }).await?;
+        self.parse(paths::MONITORING_REPORTS, &answer)
     }
 
     pub(crate) async fn json<T: DeserializeOwned>(

@@ -24,6 +24,9 @@ pub struct Identity {
     pub instance: String,
     /// Where the appliance is.
     pub server: String,
+    /// Where its web service is, for monitoring; none of an agent that enrolled before there was monitoring.
+    #[serde(default)]
+    pub web: Option<String>,
     /// Pins of its CAs.
     pub ca_pins: Vec<String>,
     /// Given at enrolment.
@@ -118,6 +121,7 @@ mod tests {
         let identity = Identity {
             instance: new_instance(),
             server: "https://a:1".into(),
+            web: None,
             ca_pins: vec!["ab".into()],
             agent: AgentId::random(),
             group: GroupId::random(),

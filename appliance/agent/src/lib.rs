@@ -8,11 +8,12 @@
 mod api;
 pub mod backup;
 mod identity;
+pub mod monitoring;
 mod retry;
 mod run;
 mod transport;
 
 pub use api::ServerApi;
 pub use identity::{Identity, StateDir};
-pub use run::{RunOptions, SPOOL_BYTES_MAX_DEFAULT, run};
+pub use run::{MONITORING_SPOOL_BYTES_MAX_DEFAULT, Parts, RunOptions, SPOOL_BYTES_MAX_DEFAULT, run};
 pub use transport::{Client, ClientOptions, PinSet, Proxy, TransportError};

@@ -5,14 +5,14 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use holdfast_agent::{
-    RunOptions, SPOOL_BYTES_MAX_DEFAULT,
+    MONITORING_SPOOL_BYTES_MAX_DEFAULT, Parts, RunOptions, SPOOL_BYTES_MAX_DEFAULT,
     backup::{self, UserProof},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Backs up MongoDB replica sets to a Holdfast appliance.
+/// Monitors MongoDB deployments and backs up replica sets, for a Holdfast appliance.
 #[derive(Parser)]
 #[command(name = "holdfast-agent", version)]
 struct Arguments {
@@ -55,6 +55,9 @@ struct RunArguments {
     /// URL of the appliance's ingest; later starts know it.
     #[arg(long)]
     server: Option<String>,
+    /// URL of the appliance's web service, where measurements go; the enrolment token names it, and later starts know it.
+    #[arg(long)]
+    web: Option<String>,
     /// Enrolment token; needed at the first start only.
     #[arg(long, env = "HOLDFAST_ENROLL", hide_env_values = true)]
     enroll: Option<String>,
@@ -76,6 +79,9 @@ struct RunArguments {
     /// Megabytes that may wait on disk for each replica set while no server answers.
     #[arg(long, default_value_t = SPOOL_BYTES_MAX_DEFAULT >> 20)]
     spool_mb: u64,
+    /// Megabytes of measurements that may wait on disk while no server answers; none waits longer than an hour.
+    #[arg(long, default_value_t = MONITORING_SPOOL_BYTES_MAX_DEFAULT >> 20)]
+    monitoring_spool_mb: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -117,10 +123,6 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(arguments: RunArguments) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        arguments.only != Some(Part::Monitoring),
-        "this release has no monitoring part: run the agent without --only, or with --only backup"
-    );
     let mut mongodb = arguments.mongodb;
     if let Some(path) = &arguments.mongodb_file {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -139,11 +141,17 @@ async fn run(arguments: RunArguments) -> anyhow::Result<()> {
     });
     let options = RunOptions {
         server: arguments.server,
+        web: arguments.web,
+        parts: Parts {
+            backup: arguments.only != Some(Part::Monitoring),
+            monitoring: arguments.only != Some(Part::Backup),
+        },
         enroll: arguments.enroll,
         state_dir: arguments.state,
         mongodb,
         proxy: arguments.proxy,
         spool_bytes_max: arguments.spool_mb << 20,
+        monitoring_spool_bytes_max: arguments.monitoring_spool_mb << 20,
     };
     holdfast_agent::run(options, cancel).await
 }

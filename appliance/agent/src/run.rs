@@ -1,4 +1,4 @@
-//! Runs an agent: state directory, enrolment, pins and keys, the backup part.
+//! Runs an agent: state directory, enrolment, pins and keys, the parts for backup and monitoring.
 
 use std::{
     path::PathBuf,
@@ -15,6 +15,7 @@ use crate::{
     api::ServerApi,
     backup::{self, BackupOptions, LocalSources},
     identity::{Identity, StateDir, new_instance},
+    monitoring::{self, MonitoringOptions},
     retry::{ServerHealth, until_done, with_sources},
     transport::{Client, ClientOptions, PinSet, Proxy},
 };
@@ -29,11 +30,27 @@ const KEY_LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// Default bound of the spool of one job, in bytes: 1 GiB.
 pub const SPOOL_BYTES_MAX_DEFAULT: u64 = 1 << 30;
 
+/// Default bound of the spool of measurements, in bytes: 64 MiB, an hour of some hundred hosts.
+pub const MONITORING_SPOOL_BYTES_MAX_DEFAULT: u64 = 64 << 20;
+
+/// Which parts run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Backs up.
+    pub backup: bool,
+    /// Monitors.
+    pub monitoring: bool,
+}
+
 /// What an agent is started with.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     /// URL of the appliance's ingest; None: as kept, or as the token says.
     pub server: Option<String>,
+    /// URL of the appliance's web service; None: as kept, or as the token says.
+    pub web: Option<String>,
+    /// Which parts run.
+    pub parts: Parts,
     /// Enrolment token; needed at the first start only.
     pub enroll: Option<String>,
     /// State directory.
@@ -44,6 +61,8 @@ pub struct RunOptions {
     pub proxy: Option<String>,
     /// Bound of the spool of one job, in bytes.
     pub spool_bytes_max: u64,
+    /// Bound of the spool of measurements, in bytes.
+    pub monitoring_spool_bytes_max: u64,
 }
 
 /// Runs until called off.
@@ -62,19 +81,54 @@ pub async fn run(options: RunOptions, cancel: CancellationToken) -> anyhow::Resu
         LocalSources::load(options.mongodb.clone(), state.path()).context("cannot keep the connection strings")?;
     let (identity, server, pins) = connect(&options, &state, &cancel).await?;
     tracing::info!(agent = %identity.agent, group = %identity.group, server = identity.server, "the agent runs");
-    let kept = Arc::new(Kept { state, identity: Mutex::new(identity), pins });
-    let backup = BackupOptions {
-        server: Arc::clone(&server),
-        sources,
-        state_dir: options.state_dir,
-        hostname: hostname(),
-        spool_bytes_max: options.spool_bytes_max,
+    let web = match (&identity.web, options.parts.monitoring) {
+        (Some(url), true) => Some(ServerApi::new(client(&options, url, &pins)?, identity.key.clone())),
+        (None, true) if !options.parts.backup => {
+            bail!("where the appliance's web service is is not known: give it once with --web URL")
+        }
+        (None, true) => {
+            tracing::warn!(
+                "nothing is monitored: this agent enrolled before there was monitoring; give it --web URL once"
+            );
+            None
+        }
+        (_, false) => None,
     };
-    let for_pins = (Arc::clone(&kept), Arc::clone(&server));
-    tokio::join!(
-        backup::run(&backup, cancel.clone(), move |pins| for_pins.0.take_pins(pins, &for_pins.1)),
-        kept.rotate_keys(&server, &cancel),
-    );
+    let servers: Vec<Arc<ServerApi>> = std::iter::once(Arc::clone(&server)).chain(web.clone()).collect();
+    let kept = Arc::new(Kept { state, identity: Mutex::new(identity), pins, servers });
+    let (for_backup, for_monitoring) = (Arc::clone(&kept), Arc::clone(&kept));
+    let backing_up = async {
+        if options.parts.backup {
+            let backup = BackupOptions {
+                server: Arc::clone(&server),
+                sources: sources.clone(),
+                state_dir: options.state_dir.clone(),
+                hostname: hostname(),
+                spool_bytes_max: options.spool_bytes_max,
+            };
+            backup::run_backup(&backup, cancel.clone(), move |pins| for_backup.take_pins(pins)).await;
+        }
+        anyhow::Ok(())
+    };
+    let monitoring = async {
+        if let Some(server) = web {
+            let monitoring = MonitoringOptions {
+                server,
+                sources: sources.clone(),
+                state_dir: options.state_dir.clone(),
+                hostname: hostname(),
+                spool_bytes_max: options.monitoring_spool_bytes_max,
+            };
+            let done = monitoring::run(&monitoring, cancel.clone(), move |pins| for_monitoring.take_pins(pins)).await;
+            done.context("cannot keep measurements in the state directory")?;
+        }
+        Ok(())
+    };
+    let rotating = async {
+        kept.rotate_keys(&server, &cancel).await;
+        Ok(())
+    };
+    tokio::try_join!(backing_up, monitoring, rotating)?;
     tracing::info!("the agent stops");
     Ok(())
 }
@@ -84,6 +138,8 @@ struct Kept {
     state: StateDir,
     identity: Mutex<Identity>,
     pins: PinSet,
+    /// Everyone who is spoken to.
+    servers: Vec<Arc<ServerApi>>,
 }
 
 impl Kept {
@@ -95,7 +151,7 @@ impl Kept {
         }
     }
 
-    fn take_pins(&self, pins: &[String], server: &ServerApi) {
+    fn take_pins(&self, pins: &[String]) {
         let same = self.identity.lock().unwrap_or_else(PoisonError::into_inner).ca_pins == pins;
         if pins.is_empty() || same {
             return;
@@ -103,7 +159,7 @@ impl Kept {
         tracing::info!(count = pins.len(), "the appliance announced the keys of its certificate authorities");
         self.change(|identity| identity.ca_pins = pins.to_vec());
         self.pins.replace(pins);
-        server.forget_connections();
+        self.servers.iter().for_each(|server| server.forget_connections());
     }
 
     async fn rotate_keys(&self, server: &ServerApi, cancel: &CancellationToken) {
@@ -117,7 +173,7 @@ impl Kept {
                             identity.key.clone_from(&given.key);
                             identity.key_since = jiff::Timestamp::now().as_second();
                         });
-                        server.set_key(given.key);
+                        self.servers.iter().for_each(|server| server.set_key(given.key.clone()));
                         tracing::info!("the agent's key was exchanged for a new one");
                     }
                     Err(error) => tracing::warn!(error = with_sources(&error), "cannot exchange the agent's key now"),
@@ -150,6 +206,10 @@ async fn connect(
                 identity.server.clone_from(server);
                 state.keep(&identity).context("cannot keep the agent's identity")?;
             }
+            if options.web.as_ref().is_some_and(|web| identity.web.as_ref() != Some(web)) {
+                identity.web.clone_from(&options.web);
+                state.keep(&identity).context("cannot keep the agent's identity")?;
+            }
             let pins = PinSet::new(&identity.ca_pins);
             let server = ServerApi::new(client(options, &identity.server, &pins)?, identity.key.clone());
             Ok((identity, server, pins))
@@ -173,6 +233,7 @@ async fn connect(
             let identity = Identity {
                 instance,
                 server: url,
+                web: options.web.clone().or_else(|| Some(token.web_url).filter(|url| !url.is_empty())),
                 ca_pins,
                 agent: given.agent,
                 group: given.group,

@@ -211,7 +211,8 @@ impl Listeners {
             web_url = real_url(&web_url, served.addr());
             state.set_web_url(&web_url);
             tokio::spawn(holdfast_web::watch_browser_certificate(state.clone()));
-            tokio::spawn(holdfast_web::watch_public_url(state));
+            tokio::spawn(holdfast_web::watch_public_url(state.clone()));
+            tokio::spawn(holdfast_web::watch_rollups(state));
             web = Some(served);
         }
         Ok(Self { web, ingest, web_url, ingest_url })

@@ -6,14 +6,12 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use holdfast_agent_api::{EPOCH_HEADER, PROTOCOL_HEADER, PROTOCOL_VERSION};
+use holdfast_agent_api::{EPOCH_HEADER, PROTOCOL_HEADER};
 use holdfast_domain::{BackupJobId, Classify as _};
 use holdfast_metadb::{Agent, BackupJob};
 
 use crate::{problem::ApiError, state::IngestState};
 
-/// Oldest protocol version that is accepted: that of the release before.
-const PROTOCOL_VERSION_MIN: u32 = 1;
 /// What `Upgrade` names in answers with status 426.
 const UPGRADE: &str = "holdfast/1";
 
@@ -33,31 +31,11 @@ pub(crate) async fn check_protocol(request: Request, next: Next) -> Response {
 }
 
 fn protocol(headers: &HeaderMap) -> Result<(), ApiError> {
-    let refuse = |status, detail: String| {
-        Err(ApiError::new(status, "protocolVersion", "The protocol version does not fit", detail))
-    };
     let text = headers.get(PROTOCOL_HEADER).and_then(|v| v.to_str().ok());
-    match text.map(|t| t.trim().parse::<u32>()) {
-        Some(Ok(version)) if (PROTOCOL_VERSION_MIN..=PROTOCOL_VERSION).contains(&version) => Ok(()),
-        Some(Ok(version)) if version > PROTOCOL_VERSION => refuse(
-            StatusCode::UPGRADE_REQUIRED,
-            format!(
-                "the agent speaks protocol {version}, this server up to {PROTOCOL_VERSION}: upgrade the appliance first, agents last"
-            ),
-        ),
-        Some(Ok(version)) => refuse(
-            StatusCode::UPGRADE_REQUIRED,
-            format!(
-                "the agent speaks protocol {version}, this server from {PROTOCOL_VERSION_MIN} on: upgrade the agent"
-            ),
-        ),
-        _ => refuse(
-            StatusCode::BAD_REQUEST,
-            format!(
-                "the header {PROTOCOL_HEADER} must carry the protocol version, a number such as {PROTOCOL_VERSION}"
-            ),
-        ),
-    }
+    holdfast_agent_api::check_protocol(text).map_err(|refusal| {
+        let status = if refusal.upgrade { StatusCode::UPGRADE_REQUIRED } else { StatusCode::BAD_REQUEST };
+        ApiError::new(status, "protocolVersion", "The protocol version does not fit", refusal.detail)
+    })
 }
 
 /// The value of `Authorization: Bearer`.

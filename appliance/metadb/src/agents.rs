@@ -8,7 +8,7 @@ use holdfast_domain::{AgentId, GroupId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    MetaDb, MetaError, SecretKind,
+    MetaDb, MetaError, MonitoringAgent, SecretKind,
     api_keys::after,
     enroll_tokens::KEYS_MAX,
     error::{on, to_bson},
@@ -54,6 +54,9 @@ pub struct Agent {
     /// When it was revoked: none of its keys works.
     #[serde(default)]
     pub revoked: Option<DateTime>,
+    /// What its monitoring part said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<MonitoringAgent>,
 }
 
 impl MetaDb {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Version that this program writes.
-pub(crate) const VERSION: i32 = 4;
+pub(crate) const VERSION: i32 = 5;
 pub(crate) const OP: &str = "migrate the app database";
 /// Tries of the compare-and-set: one per process that starts at the same instant.
 const TRIES_MAX: usize = 50;
@@ -50,6 +50,7 @@ async fn migrate(db: &Database, version: i32) -> Result<(), MetaError> {
         1 => crate::schema_people::apply(db).await,
         2 => crate::schema_api::apply(db).await,
         3 => crate::schema_deliveries::apply(db).await,
+        4 => crate::schema_monitoring::apply(db).await,
         _ => Ok(()),
     }
 }

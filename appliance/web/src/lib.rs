@@ -50,6 +50,7 @@ mod limits;
 mod logs;
 mod mail;
 mod members;
+mod monitoring;
 mod nearest;
 mod offsite;
 mod offsite_copies;
@@ -106,6 +107,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use limits::sign_in_family;
+pub use monitoring::watch_rollups;
 pub use passwords::{HashError, check_password, hash_password};
 pub use problem::{ApiError, Problem};
 pub use public_url::watch_public_url;
@@ -266,6 +268,15 @@ fn api() -> (Router<WebState>, utoipa::openapi::OpenApi) {
         .routes(routes!(blockstore_requests::show_blockstore_request, blockstore_requests::cancel_blockstore_request))
         .routes(routes!(payload_stores::list_stores, payload_stores::add_store))
         .routes(routes!(payload_stores::change_store))
+        .routes(routes!(monitoring::table::list_metrics))
+        .routes(routes!(monitoring::hosts::list_hosts))
+        .routes(routes!(monitoring::hosts::show_host))
+        .routes(routes!(monitoring::hosts::show_facts))
+        .routes(routes!(monitoring::measurements::show_measurements))
+        .routes(routes!(monitoring::pings::list_pings))
+        .routes(routes!(monitoring::host_events::list_host_events))
+        .routes(routes!(monitoring::open_metrics::show_open_metrics))
+        .routes(routes!(monitoring::settings::show_monitoring, monitoring::settings::set_monitoring))
         .split_for_parts()
 }
 
@@ -285,6 +296,7 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(state.clone(), caller::admit));
     Router::new()
         .nest(API, resources)
+        .nest("/agent/v1", monitoring::agent_router())
         .route("/api/v1/openapi.json", get(async move || Json(description)))
         .route("/healthz", get(async || "ok\n"))
         .fallback(static_app::serve)

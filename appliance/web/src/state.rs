@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     caller::{Caller, fault},
     events::Hub,
+    monitoring::Noted,
     problem::ApiError,
     rates::Rates,
 };
@@ -57,6 +58,7 @@ struct Inner {
     hub: Hub,
     browser_certificate: BrowserCertificateSlot,
     rates: Rates,
+    noted: Noted,
 }
 
 /// Shared by all handlers.
@@ -76,6 +78,7 @@ impl WebState {
             hub,
             browser_certificate: BrowserCertificateSlot::default(),
             rates: Rates::default(),
+            noted: Noted::default(),
         }))
     }
 
@@ -152,6 +155,11 @@ impl WebState {
         &self.0.rates
     }
 
+    /// What is remembered between reports of monitoring agents.
+    pub(crate) fn noted(&self) -> &Noted {
+        &self.0.noted
+    }
+
     pub(crate) fn shutdown(&self) -> &CancellationToken {
         &self.0.parts.shutdown
     }
@@ -203,6 +211,12 @@ impl WebState {
     /// A connection string, sealed for the group that it belongs to; ingest opens it for the group's agents.
     pub(crate) fn seal_uri(&self, group: &GroupId, uri: &str) -> Result<Vec<u8>, ApiError> {
         self.sealed(&format!("groups/{group}/deployments/uri"), uri.as_bytes())
+    }
+
+    /// Opens what [`WebState::seal_uri`] made, for the group's agents only.
+    pub(crate) fn open_uri(&self, group: &GroupId, sealed: &[u8]) -> Result<String, ApiError> {
+        let bytes = self.opened(&format!("groups/{group}/deployments/uri"), sealed)?;
+        String::from_utf8(bytes).map_err(|error| ApiError::from_class(holdfast_domain::ErrorClass::Corrupt, &error))
     }
 
     /// A second factor's secret, sealed for its person.

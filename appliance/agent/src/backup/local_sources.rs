@@ -59,6 +59,11 @@ impl LocalSources {
         self.0.iter().find(names).or(only).map(String::as_str)
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> &[String] {
+        &self.0
+    }
+
     /// The first string: for a deployment whose name is not known yet.
     pub(crate) fn first(&self) -> Option<&str> {
         self.0.first().map(String::as_str)

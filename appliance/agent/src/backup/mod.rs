@@ -35,6 +35,9 @@ mod spool;
 mod start_point;
 mod tail;
 
-pub use assignments::{BackupOptions, run};
+pub(crate) use error::{JobError, command_code};
+pub(crate) use source::{Source, run};
+
+pub use assignments::{BackupOptions, run as run_backup};
 pub use local_sources::LocalSources;
 pub use privileges::{ROLE, UserProof, check, create_role_and_user};

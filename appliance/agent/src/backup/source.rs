@@ -117,6 +117,34 @@ impl Source {
         Ok(client)
     }
 
+    /// True when the string names someone to log in as.
+    pub(crate) fn has_login(&self) -> bool {
+        self.options.credential.is_some()
+    }
+
+    /// A direct client of one host that logs in as nobody, the same one every time: an arbiter has no users.
+    pub(crate) fn anonymous(&self, host: &str) -> Result<Client, JobError> {
+        if !self.has_login() {
+            return self.client(host);
+        }
+        let key = format!("nobody@{host}");
+        if let Some(client) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(client.clone());
+        }
+        let client = self.stranger(host)?;
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// The same for one question: its connections end with it.
+    pub(crate) fn stranger(&self, host: &str) -> Result<Client, JobError> {
+        let bad = |error| JobError::Setup(format!("{host} cannot be connected to: {error}"));
+        let mut options = self.options.clone();
+        options.credential = None;
+        options.hosts = vec![ServerAddress::parse(host).map_err(bad)?];
+        Client::with_options(options).map_err(bad)
+    }
+
     /// How the set is, as the first member that knows a primary sees it; without one, as the first that answers.
     pub(crate) async fn survey(&self) -> Result<SetState, JobError> {
         let mut asked: FuturesUnordered<_> = self

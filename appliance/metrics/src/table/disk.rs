@@ -1,0 +1,97 @@
+//! Of one disk partition of the agent's machine.
+
+use super::{gauge, rate, row};
+use crate::{Formula, Metric, Scope::Disk, Unit};
+
+pub(super) const ROWS: &[Metric] = &[
+    row(
+        "DISK_PARTITION_IOPS_READ",
+        Unit::ScalarPerSecond,
+        Disk,
+        rate(&["disk:reads"]),
+        "disk operations",
+        "Reads done, a second.",
+    ),
+    row(
+        "DISK_PARTITION_IOPS_WRITE",
+        Unit::ScalarPerSecond,
+        Disk,
+        rate(&["disk:writes"]),
+        "disk operations",
+        "Writes done, a second.",
+    ),
+    row(
+        "DISK_PARTITION_IOPS_TOTAL",
+        Unit::ScalarPerSecond,
+        Disk,
+        rate(&["disk:reads", "disk:writes"]),
+        "disk operations",
+        "Reads and writes done, a second.",
+    ),
+    row(
+        "DISK_PARTITION_THROUGHPUT_READ",
+        Unit::BytesPerSecond,
+        Disk,
+        rate(&["disk:readBytes"]),
+        "disk throughput",
+        "Bytes read, a second.",
+    ),
+    row(
+        "DISK_PARTITION_THROUGHPUT_WRITE",
+        Unit::BytesPerSecond,
+        Disk,
+        rate(&["disk:writtenBytes"]),
+        "disk throughput",
+        "Bytes written, a second.",
+    ),
+    row(
+        "DISK_PARTITION_LATENCY_READ",
+        Unit::Milliseconds,
+        Disk,
+        Formula::Ratio { of: "disk:readMillis", to: &["disk:reads"], scale: 1.0 },
+        "disk latency",
+        "Mean time of a read.",
+    ),
+    row(
+        "DISK_PARTITION_LATENCY_WRITE",
+        Unit::Milliseconds,
+        Disk,
+        Formula::Ratio { of: "disk:writeMillis", to: &["disk:writes"], scale: 1.0 },
+        "disk latency",
+        "Mean time of a write.",
+    ),
+    row(
+        "DISK_PARTITION_UTILIZATION",
+        Unit::Percent,
+        Disk,
+        Formula::Rate { of: &["disk:busyMillis"], scale: 0.1 },
+        "disk utilisation",
+        "Share of the time in which the disk had something to do.",
+    ),
+    row(
+        "DISK_QUEUE_DEPTH",
+        Unit::Scalar,
+        Disk,
+        Formula::Rate { of: &["disk:weightedMillis"], scale: 1e-3 },
+        "disk queue",
+        "Reads and writes under way, mean.",
+    ),
+    row("DISK_PARTITION_SPACE_FREE", Unit::Bytes, Disk, gauge("disk:free"), "disk space", "Bytes that are free."),
+    row("DISK_PARTITION_SPACE_USED", Unit::Bytes, Disk, gauge("disk:used"), "disk space", "Bytes in use."),
+    row(
+        "DISK_PARTITION_SPACE_PERCENT_FREE",
+        Unit::Percent,
+        Disk,
+        Formula::Share { of: "disk:free", to: &["disk:free", "disk:used"] },
+        "disk space, of all",
+        "Share that is free.",
+    ),
+    row(
+        "DISK_PARTITION_SPACE_PERCENT_USED",
+        Unit::Percent,
+        Disk,
+        Formula::Share { of: "disk:used", to: &["disk:free", "disk:used"] },
+        "disk space, of all",
+        "Share that is in use.",
+    ),
+];
