@@ -8,6 +8,7 @@ mod dependencies;
 mod deployments;
 mod instants;
 mod kills;
+mod monitoring;
 mod moved;
 mod offsite;
 mod restored;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod initial_sync;
+mod monitoring;
 mod role;
 mod secured;
 mod support;

@@ -241,7 +241,7 @@ impl Sums {
         } else {
             events = self.single;
         }
-        events.sort_by(|a, b| (a.at, a.kind).cmp(&(b.at, b.kind)));
+        events.sort_by_key(|a| (a.at, a.kind));
         let bins = self.bins.into_iter().map(|(from, operations)| Bin { from, operations }).collect();
         Rollups { bin_seconds: self.step, bins, events, behind: self.behind }
     }

@@ -12,26 +12,49 @@ use serde::{Deserialize, Serialize};
 
 /// Everything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "SettingsFile")]
 pub struct Settings {
     /// Where everything but blocks and slices lives.
     pub app_database: DatabaseSettings,
-    /// Where blocks, roots, sync slices and oplog slices live.
+    /// Where blocks, roots, sync slices and oplog slices live. May be left out where nothing is backed up: then it lies beside the app database.
     pub blockstore: DatabaseSettings,
     /// Data directory.
     pub data: DataSettings,
     /// UI and API.
-    #[serde(default)]
     pub web: WebSettings,
     /// Agents and downloads.
-    #[serde(default)]
     pub ingest: IngestSettings,
     /// The process that runs web and ingest.
-    #[serde(default)]
     pub app: AppSettings,
     /// The daemon.
-    #[serde(default)]
     pub daemon: DaemonSettings,
+}
+
+/// The file as it is written: what monitoring alone does not need may be left out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsFile {
+    app_database: DatabaseSettings,
+    blockstore: Option<DatabaseSettings>,
+    data: DataSettings,
+    #[serde(default)]
+    web: WebSettings,
+    #[serde(default)]
+    ingest: IngestSettings,
+    #[serde(default)]
+    app: AppSettings,
+    #[serde(default)]
+    daemon: DaemonSettings,
+}
+
+impl From<SettingsFile> for Settings {
+    fn from(file: SettingsFile) -> Self {
+        let SettingsFile { app_database, blockstore, data, web, ingest, app, daemon } = file;
+        // Nothing is backed up without a daemon: an empty database beside the app's own does.
+        let beside = || DatabaseSettings { name: format!("{}_blockstore", app_database.name), ..app_database.clone() };
+        let blockstore = blockstore.unwrap_or_else(beside);
+        Self { app_database, blockstore, data, web, ingest, app, daemon }
+    }
 }
 
 /// One database.
@@ -313,6 +336,14 @@ mod tests {
         assert!(toml::from_str::<Settings>(&format!("{SMALL}\n[web]\nlissten = \"127.0.0.1:1\"")).is_err());
         let text = toml::to_string(&settings).unwrap();
         assert_eq!(toml::from_str::<Settings>(&text).unwrap(), settings);
+        // Monitoring alone has no blockstore of its own.
+        let without = SMALL.replace("[blockstore]", "[unused]").replace("holdfast_blockstore", "x");
+        let without = without.split("[unused]").next().unwrap().to_owned() + "[data]\ndir = \"/var/lib/holdfast\"";
+        let alone: Settings = toml::from_str(&without).unwrap();
+        assert_eq!(
+            (alone.blockstore.name.as_str(), alone.blockstore.uri.as_str()),
+            ("holdfast_blockstore", "mongodb://127.0.0.1")
+        );
     }
 
     #[test]

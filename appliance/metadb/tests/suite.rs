@@ -6,5 +6,6 @@
 
 mod identities;
 mod jobs;
+mod monitoring;
 mod samples;
 mod support;

@@ -22,4 +22,4 @@ pub use metric::{Formula, Kind, Metric, Scope, Unit};
 pub use reading::{Elapsed, Process, Reading, elapsed};
 pub use resolution::{Kept, Resolution, choose};
 pub use rollup::{Rollup, Rollups};
-pub use table::{METRICS, metric, paths};
+pub use table::{METRICS, metric, paths, section};

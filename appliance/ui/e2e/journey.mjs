@@ -180,10 +180,11 @@ try {
   step("axe finds nothing on any page, light and dark");
   const deployment = (await api(page, "/groups/demo/deployments")).body[0].id;
   const snapshot = (await api(page, "/groups/demo/backups/demo/snapshots")).body.at(-1).id;
+  const host = (await api(page, "/groups/demo/hosts")).body[0]?.id;
   const found = [];
   for (const [name, path] of [
     ["signin", "/signin"],
-    ...pages({ group: GROUP, rs: SET, deployment, restore, at, snapshot }),
+    ...pages({ group: GROUP, rs: SET, deployment, restore, at, snapshot, host }),
   ]) {
     await page.goto(url + path);
     await settled(page);

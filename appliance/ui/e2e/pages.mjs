@@ -1,13 +1,15 @@
 // Every page of the app, by name: for axe and for the screenshots.
 
 /** Pages of someone who is signed in. `at` is a second that can be restored. */
-export function pages({ group, rs, deployment, restore, at, snapshot }) {
+export function pages({ group, rs, deployment, restore, at, snapshot, host }) {
   const g = `/g/${group}`;
   return [
     ["overview", g],
     ["deployments", `${g}/deployments`],
     ["deployment", `${g}/deployments/${deployment}`],
     ["add-deployment", `${g}/deployments/add`],
+    ["hosts", `${g}/hosts`],
+    ...(host ? [["host", `${g}/hosts/${host}?span=600`], ["host-facts", `${g}/hosts/${host}?tab=facts`]] : []),
     ["backups", `${g}/backups`],
     ["timeline", `${g}/backups/${rs}?span=900`],
     ["timeline-second", `${g}/backups/${rs}?span=120&from=${at - 60}&at=${at}`],

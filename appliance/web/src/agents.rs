@@ -41,6 +41,22 @@ pub(crate) struct AgentView {
     last_seen: String,
     /// Its keys no longer work.
     revoked: bool,
+    /// Its monitoring part; null: it never asked.
+    monitoring: Option<MonitoringAgentView>,
+}
+
+/// The monitoring part of an agent, as it said last.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MonitoringAgentView {
+    /// It is the one that monitors its group; the others stand by.
+    active: bool,
+    /// How far its clock is before this server's, in milliseconds.
+    clock_ahead_millis: i64,
+    /// Bytes of measurements that wait on its disk.
+    spool_bytes: i64,
+    /// Memory that it holds, in bytes.
+    resident_bytes: i64,
 }
 
 /// Makes an enrolment token.
@@ -79,6 +95,12 @@ pub(crate) async fn list_agents(
         version: agent.version,
         last_seen: rfc3339_of(agent.last_seen),
         revoked: agent.revoked.is_some(),
+        monitoring: agent.monitoring.map(|said| MonitoringAgentView {
+            active: said.active,
+            clock_ahead_millis: said.clock_ahead_millis,
+            spool_bytes: said.spool_bytes,
+            resident_bytes: said.resident_bytes,
+        }),
     };
     let page = query.cut(agents, Order::Up, |agent| format!("{}/{}", agent.hostname, agent.id))?;
     Ok(page.map(view))

@@ -6,6 +6,7 @@ pub mod fake;
 mod ledger;
 mod scans;
 pub mod source;
+pub mod web;
 
 use std::{
     path::Path,
@@ -39,6 +40,16 @@ impl Agent {
         command
             .args(["run", "--server", &fake.url, "--enroll", &fake.token(), "--only", "backup", "--state"])
             .arg(state_dir);
+        if std::env::var_os("HOLDFAST_LOG").is_none() {
+            command.stderr(Stdio::null());
+        }
+        Self(command.spawn().unwrap())
+    }
+
+    /// Starts its monitoring part alone.
+    pub fn start_monitoring(web: &web::Web, state_dir: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-agent"));
+        command.args(["run", "--enroll", &web.token(), "--only", "monitoring", "--state"]).arg(state_dir);
         if std::env::var_os("HOLDFAST_LOG").is_none() {
             command.stderr(Stdio::null());
         }

@@ -34,6 +34,9 @@ const fn rate(of: &'static [&'static str]) -> Formula {
 const PARTS: [&[Metric]; 7] =
     [server::ROWS, operations::ROWS, storage::ROWS, replication::ROWS, system::ROWS, disk::ROWS, database::ROWS];
 
+/// Their names, in the same order.
+const SECTIONS: [&str; 7] = ["server", "operations", "storage", "replication", "machine", "disks", "databases"];
+
 const fn count() -> usize {
     let (mut all, mut part) = (0, 0);
     while part < PARTS.len() {
@@ -67,6 +70,13 @@ pub static METRICS: &[Metric] = &ALL;
 #[must_use]
 pub fn metric(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// The part of the table that a metric stands in: charts of one part are shown together.
+#[must_use]
+pub fn section(name: &str) -> &'static str {
+    let at = PARTS.iter().position(|part| part.iter().any(|metric| metric.name == name));
+    at.and_then(|at| SECTIONS.get(at)).copied().unwrap_or_default()
 }
 
 /// Every path that metrics of a scope are made of, each once.
@@ -117,6 +127,10 @@ mod tests {
             assert!(metric(name).is_some(), "{name}");
         }
         assert!(metric("NOTHING").is_none());
+        assert_eq!(
+            (section("CONNECTIONS"), section("DATABASE_DATA_SIZE"), section("NOTHING")),
+            ("server", "databases", "")
+        );
     }
 
     #[test]

@@ -152,6 +152,9 @@ function Nav({ group, onGo }: { group: string | undefined; onGo: () => void }) {
           <Link to="/g/$group/deployments" params={params} {...rest}>
             Deployments
           </Link>
+          <Link to="/g/$group/hosts" params={params} {...rest}>
+            Hosts
+          </Link>
           <Link to="/g/$group/backups" params={params} {...rest}>
             Backups
           </Link>

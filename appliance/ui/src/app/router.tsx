@@ -151,6 +151,42 @@ const deployment = createRoute({
   path: "/deployments/$deployment",
   component: lazy(() => import("../pages/Deployment"), "DeploymentPage"),
 });
+const hosts = createRoute({
+  getParentRoute: () => group,
+  path: "/hosts",
+  component: lazy(() => import("../pages/Hosts"), "HostsPage"),
+});
+const HOST_TABS = [
+  "operations",
+  "server",
+  "storage",
+  "replication",
+  "machine",
+  "disks",
+  "databases",
+  "facts",
+  "pings",
+] as const;
+export interface HostSearch {
+  tab?: (typeof HOST_TABS)[number] | undefined;
+  /** Width of the charts, in seconds. */
+  span?: number | undefined;
+  /** Their right edge, seconds since 1970; none: they follow now. */
+  to?: number | undefined;
+  /** The chosen disk or database. */
+  part?: string | undefined;
+}
+const host = createRoute({
+  getParentRoute: () => group,
+  path: "/hosts/$host",
+  validateSearch: (search: Record<string, unknown>): HostSearch => ({
+    tab: HOST_TABS.find((tab) => tab === search["tab"]),
+    span: number(search["span"]),
+    to: number(search["to"]),
+    part: text(search["part"]),
+  }),
+  component: lazy(() => import("../pages/Host"), "HostPage"),
+});
 const backups = createRoute({
   getParentRoute: () => group,
   path: "/backups",
@@ -334,6 +370,8 @@ const tree = root.addChildren([
       deployments,
       addDeployment,
       deployment,
+      hosts,
+      host,
       backups,
       backup,
       restore,

@@ -10,13 +10,18 @@ import type { ChartProps } from "./Chart";
 
 const AXIS_PIXELS = 76;
 
-export function Plot({ times, series, format, cursor, height }: ChartProps & { height: number }) {
+export function Plot(props: ChartProps & { height: number }) {
+  const { times, series, format, cursor, height, range, marks, onZoom } = props;
   const { ref, width } = useElementSize<HTMLDivElement>();
   const { zone } = useZone();
   const scheme = useComputedColorScheme("light");
   const plot = useRef<UPlot | null>(null);
   const box = useRef<HTMLDivElement>(null);
   const shape = series.map((s) => s.label).join("|");
+  // What may change without the chart being made anew.
+  const latest = useRef({ range, marks, onZoom });
+  latest.current = { range, marks, onZoom };
+  const zooms = onZoom !== undefined;
 
   // Made anew when what it looks like changes; new values alone are handed over below.
   useEffect(() => {
@@ -35,8 +40,15 @@ export function Plot({ times, series, format, cursor, height }: ChartProps & { h
         width,
         height,
         tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), zone),
-        cursor: { sync: { key: cursor }, drag: { x: false, y: false } },
-        scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
+        cursor: { sync: { key: cursor }, drag: { x: zooms, y: false, setScale: false } },
+        hooks: {
+          setSelect: [(self) => select(self, latest.current.onZoom)],
+          draw: [(self) => drawMarks(self, latest.current.marks ?? [], color("--hf-ink"))],
+        },
+        scales: {
+          x: { time: true, range: (_, low, high) => latest.current.range ?? [low, high] },
+          y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] },
+        },
         axes: [
           { ...axis, values: (self, ticks) => ticks.map((t) => tickLabel(t, zone, spanOf(self))) },
           { ...axis, size: AXIS_PIXELS, values: (_, ticks) => ticks.map((t) => format(t)) },
@@ -52,7 +64,11 @@ export function Plot({ times, series, format, cursor, height }: ChartProps & { h
             stroke: color(s.color),
             width: 2,
             spanGaps: false,
-            points: { show: times.length < 40 },
+            points: {
+              show: true,
+              // A value between two gaps has no line to be seen by.
+              filter: (self: UPlot, line: number) => alone(self, line),
+            },
             ...(s.dash ? { dash: s.dash } : {}),
             value: (self: UPlot, value: number | null, line: number, index: number | null) => {
               const shown = index === null ? self.data[line]?.at(-1) : value;
@@ -70,17 +86,58 @@ export function Plot({ times, series, format, cursor, height }: ChartProps & { h
       made.destroy();
     };
     // eslint-disable-next-line react-hooks/exhaustive-deps -- values are handed over by the next effect
-  }, [width, height, zone, scheme, cursor, shape]);
+  }, [width, height, zone, scheme, cursor, shape, zooms]);
 
   useEffect(() => {
     plot.current?.setData([times, ...series.map((s) => s.values)]);
-  }, [times, series]);
+  }, [times, series, marks, range]);
 
   return (
     <div ref={ref} style={{ width: "100%" }}>
       <div ref={box} />
     </div>
   );
+}
+
+/** Few points are all shown; of many, those without a neighbour. */
+function alone(plot: UPlot, line: number): number[] {
+  const values = plot.data[line] ?? [];
+  const few = values.length < 40;
+  const known = (n: number) => values[n] !== null && values[n] !== undefined;
+  return Array.from(values, (_, n) => n).filter((n) => known(n) && (few || (!known(n - 1) && !known(n + 1))));
+}
+
+/** Hands over the stretch that was drawn over, and takes the drawing away. */
+function select(plot: UPlot, onZoom: ChartProps["onZoom"]): void {
+  const { left, width } = plot.select;
+  if (width < 6 || !onZoom) return;
+  const [from, to] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  onZoom(from, to);
+}
+
+/** A thin line for each mark, with its letter on top. */
+function drawMarks(plot: UPlot, marks: NonNullable<ChartProps["marks"]>, color: string): void {
+  const { ctx, bbox } = plot;
+  const ratio = window.devicePixelRatio || 1;
+  ctx.save();
+  ctx.strokeStyle = color;
+  ctx.fillStyle = color;
+  ctx.globalAlpha = 0.75;
+  ctx.lineWidth = ratio;
+  ctx.font = `${11 * ratio}px sans-serif`;
+  ctx.textAlign = "center";
+  ctx.setLineDash([3 * ratio, 3 * ratio]);
+  for (const { at, sign } of marks) {
+    const x = Math.round(plot.valToPos(at, "x", true));
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top + 12 * ratio);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.fillText(sign, x, bbox.top + 9 * ratio);
+  }
+  ctx.restore();
 }
 
 const spanOf = (plot: UPlot) => (plot.scales["x"]?.max ?? 0) - (plot.scales["x"]?.min ?? 0);

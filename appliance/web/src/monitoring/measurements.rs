@@ -133,7 +133,9 @@ pub(crate) async fn show_measurements(
     let kept = state.metadb().monitoring_settings().await.map_err(fault)?;
     // A host that is read every minute has nothing finer.
     let period = i64::try_from(kept.period_seconds).unwrap_or(60);
-    let wished = query.step_seconds.unwrap_or(0).max(period);
+    // Sizes of databases are told once a minute.
+    let finest = if part.starts_with("db/") { period.max(60) } else { period };
+    let wished = query.step_seconds.unwrap_or(0).max(finest);
     let (resolution, step) = choose(from, to, now, kept.kept(), POINTS_MAX, Some(wished));
     let start = from - from.rem_euclid(step);
     let windows = (to - start + step - 1) / step;

@@ -1,7 +1,7 @@
 //! The table of metrics.
 
 use axum::Json;
-use holdfast_metrics::{METRICS, Metric};
+use holdfast_metrics::{METRICS, Metric, section};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,6 +18,8 @@ pub(crate) struct MetricView {
     kind: &'static str,
     /// Of what it is: `host`, `system`, `disk` or `database`.
     scope: &'static str,
+    /// The part of a host that it tells of: `server`, `operations`, `storage`, `replication`, `machine`, `disks` or `databases`.
+    section: &'static str,
     /// What it says.
     description: &'static str,
     /// Where it comes from.
@@ -32,6 +34,7 @@ fn view(metric: &Metric) -> MetricView {
         unit: metric.unit.as_str(),
         kind: metric.kind().as_str(),
         scope: metric.scope.as_str(),
+        section: section(metric.name),
         description: metric.text,
         origin: metric.origin(),
         chart: metric.chart,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use holdfast_agent_api::HostReport;
 use holdfast_metadb::{Discovery, Group, Role, SftpTarget};
 use holdfast_web::{Need, ROWS, Row};
 use reqwest::{Method, Response, StatusCode};
@@ -80,7 +81,10 @@ async fn filled(world: &World) -> Ids {
         ..SftpTarget::new(world.group.id.clone(), "vault-of-b".into())
     };
     world.metadb.add_sftp_target(&target).await.unwrap();
+    let host = HostReport { host: "h:1".into(), at: 1, ..HostReport::default() };
+    world.metadb.note_monitored_hosts(&world.group.id, &[host]).await.unwrap();
     let of = BTreeMap::from([
+        ("host", id(&first(world, &format!("{group}/hosts")).await)),
         ("target", target.name),
         ("rs", "rs0".to_owned()),
         ("user", bob.id.to_string()),

@@ -16,6 +16,7 @@ mod lists;
 mod logs;
 mod mail;
 mod matrix;
+mod monitoring;
 mod oidc;
 mod overview;
 mod people;

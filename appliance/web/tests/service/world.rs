@@ -158,6 +158,12 @@ impl World {
         request.send().await.unwrap()
     }
 
+    /// A request as an agent makes it.
+    pub(crate) async fn agent_call(&self, key: &str, path: &str, body: Vec<u8>) -> Response {
+        let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(key).body(body);
+        request.header(holdfast_agent_api::PROTOCOL_HEADER, "1").send().await.unwrap()
+    }
+
     /// Where this world's listener is.
     pub(crate) fn addr(&self) -> std::net::SocketAddr {
         self.served.addr()
