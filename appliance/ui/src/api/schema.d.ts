@@ -259,6 +259,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/blockstore/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the blockstore grew, and when it is full. */
+        get: operations["show_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/blockstore/report": {
         parameters: {
             query?: never;
@@ -398,6 +415,43 @@ export interface paths {
         patch: operations["change_daemon"];
         trace?: never;
     };
+    "/diagnostics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What someone who looks for a fault wants to read, as a `tar.gz`: the API's own answers to the caller, and the log. It holds no secret. */
+        get: operations["download_diagnostics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What changes in the appliance and in all its groups, as server-sent events named `change`, each a `ChangeView`. The first is `reload`.
+         *     Comments keep it alive.
+         */
+        get: operations["appliance_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/groups": {
         parameters: {
             query?: never;
@@ -405,7 +459,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The groups that the key sees. */
+        /** The groups that the caller sees, by name. */
         get: operations["list_groups"];
         put?: never;
         /** Makes a group. */
@@ -423,7 +477,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The group's agents. */
+        /** The group's agents, by the name of their machine. */
         get: operations["list_agents"];
         put?: never;
         post?: never;
@@ -509,7 +563,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The group's backups. */
+        /** The group's backups, by the name of the replica set. */
         get: operations["list_backups"];
         put?: never;
         post?: never;
@@ -565,6 +619,23 @@ export interface paths {
         put?: never;
         /** Moves a backup to another daemon: its head is rebuilt there from the last snapshot and the ledger. */
         post: operations["move_backup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/backups/{rs}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets what is promised of one backup; what is left out or null, the group says. */
+        put: operations["set_backup_policy"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -779,6 +850,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/groups/{group}/backups/{rs}/termination": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What giving the backup up takes away and what stays. Changes nothing. */
+        get: operations["show_termination"];
+        put?: never;
+        /**
+         * Gives a backup up: nothing is backed up any more, its head is removed, its snapshots go to the trash. It can be taken back while they lie
+         *     there.
+         */
+        post: operations["terminate_backup"];
+        /** Takes a termination back: the backup is a stopped one again, with the snapshots that are still there. */
+        delete: operations["take_back_termination"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/groups/{group}/backups/{rs}/timeline": {
         parameters: {
             query?: never;
@@ -803,7 +896,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The group's deployments. */
+        /** The group's deployments, oldest first. */
         get: operations["list_deployments"];
         put?: never;
         /** Adds a deployment: an agent of the group looks at it. */
@@ -883,6 +976,108 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/groups/{group}/hostEvents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened to hosts of the group, oldest first; of more than 2,000 the newest. */
+        get: operations["list_host_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/hosts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The group's hosts, by name. */
+        get: operations["list_hosts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/hosts/{host}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One host. */
+        get: operations["show_host"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/hosts/{host}/facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Start-up warnings, command line, machine, privileges and collections of a host. */
+        get: operations["show_facts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/hosts/{host}/measurements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Measurements of a host. */
+        get: operations["show_measurements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/hosts/{host}/pings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last 20 pings of a host, newest first. */
+        get: operations["list_pings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/groups/{group}/invitations": {
         parameters: {
             query?: never;
@@ -890,7 +1085,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The group's open invitations. */
+        /** The group's open invitations, newest first. */
         get: operations["list_invitations"];
         put?: never;
         /** Invites someone into the group. */
@@ -925,7 +1120,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Requests to join the group. */
+        /** Requests to join the group, oldest first. */
         get: operations["list_join_requests"];
         put?: never;
         post?: never;
@@ -976,7 +1171,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The group's members. */
+        /** The group's members, by address. */
         get: operations["list_members"];
         put?: never;
         post?: never;
@@ -1004,6 +1199,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/groups/{group}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest measurements of the group's hosts, for Prometheus: give it this URL and an API key with a role that reads. */
+        get: operations["show_open_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/groups/{group}/overview": {
         parameters: {
             query?: never;
@@ -1014,6 +1226,24 @@ export interface paths {
         /** The group's verdict, and each of its deployments with its own, the worst first. */
         get: operations["show_overview"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is promised in the group, and of each of its backups. */
+        get: operations["show_policies"];
+        /** Sets what is promised in the group. Backups that say otherwise keep their own. */
+        put: operations["set_group_policy"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1032,6 +1262,92 @@ export interface paths {
         get: operations["list_group_restores"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/sftp/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The group's public key; made when it is asked for first. */
+        get: operations["show_sftp_key"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/sftp/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Connects to a server once, without logging in, and shows its host key. */
+        post: operations["look_at_sftp_server"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/sftp/targets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The group's targets, by name. */
+        get: operations["list_sftp_targets"];
+        put?: never;
+        /** Adds a target with the host key that was confirmed. */
+        post: operations["add_sftp_target"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/sftp/targets/{target}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a target. Deliveries to it that have not ended fail; what was delivered stays at the server. */
+        delete: operations["remove_sftp_target"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{group}/sftp/targets/{target}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Logs in at a target as a delivery would, and looks at its folder. Writes nothing there. */
+        post: operations["test_sftp_target"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1106,6 +1422,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the appliance's programs said, newest first. Kept: about the last hundred thousand lines. */
+        get: operations["list_log_lines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every metric, in the order in which charts are shown. */
+        get: operations["list_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/offsite/copies": {
         parameters: {
             query?: never;
@@ -1113,7 +1463,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All offsite copies. */
+        /** All offsite copies, by name. */
         get: operations["list_offsite_copies"];
         put?: never;
         /** Makes an offsite copy. */
@@ -1313,6 +1663,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/restores/{restore}/delivery": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pushes a restore that is ready to an SFTP target: for the first time, to one more, or again where a push failed. What an earlier push to the
+         *     same target brought over is gone on with.
+         */
+        post: operations["ask_delivery"];
+        /** Calls the delivery of a restore off. What was sent by then stays at the server as a `.part` file; the link goes on working. */
+        delete: operations["cancel_delivery"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/restores/{restore}/link": {
         parameters: {
             query?: never;
@@ -1393,11 +1764,64 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Sign-up, second factor, passwords, sessions. */
+        /** Sign-up, second factor, groups, passwords, sessions. */
         get: operations["show_access"];
-        /** Sets sign-up, second factor, passwords, sessions. Other instances follow within two seconds. */
+        /** Sets sign-up, second factor, groups, passwords, sessions. Other instances follow within two seconds. */
         put: operations["set_access"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/backupDefaults": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What new backups begin with. */
+        get: operations["show_backup_defaults"];
+        /** Sets what new backups begin with. Backups that there are keep their settings; the policy counts for them too. */
+        put: operations["set_backup_defaults"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/ldap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The directory of sign-ins. */
+        get: operations["show_ldap"];
+        /** Sets the directory of sign-ins. */
+        put: operations["set_ldap"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/ldap/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tries the stored settings now and says what the directory said. No password of a person is needed. */
+        post: operations["test_ldap"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1433,6 +1857,77 @@ export interface paths {
         put?: never;
         /** Sends a test now and says what the server said. */
         post: operations["test_mail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/monitoring": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How often hosts are read and how long measurements are kept. */
+        get: operations["show_monitoring"];
+        /** Sets how often hosts are read and how long measurements are kept. A shorter time deletes what is older. */
+        put: operations["set_monitoring"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The provider of sign-ins. */
+        get: operations["show_oidc"];
+        /** Sets the provider of sign-ins. */
+        put: operations["set_oidc"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/oidc/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reads the provider's description and keys now and says what came. The client's secret is proved by a sign-in alone. */
+        post: operations["test_oidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/publicUrl": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The URL in links that are mailed and shown. */
+        get: operations["show_public_url"];
+        /** Sets the URL in links that are mailed and shown. Other instances follow within two seconds. */
+        put: operations["set_public_url"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1486,6 +1981,74 @@ export interface paths {
         put?: never;
         /** Claims the appliance with its set-up code: makes the administrator's account and the first group, and signs in. */
         post: operations["claim"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/setup/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Looks whether a set-up code is the right one, before anything else is typed. It changes nothing; guesses are counted. */
+        post: operations["try_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sign-ins/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a sign-in at the provider with a code of the second factor. */
+        post: operations["send_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sign-ins/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins a sign-in at the provider: send the browser to the address of the answer. */
+        post: operations["begin_oidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sign-ins/oidc/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a sign-in at the provider, with what it sent back. 202: a code of the second factor is needed. */
+        post: operations["finish_oidc"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1562,118 +2125,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/settings/ldap": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["show_ldap"];
-        put: operations["set_ldap"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/settings/ldap/test": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["test_ldap"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/settings/oidc": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["show_oidc"];
-        put: operations["set_oidc"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/settings/oidc/test": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["test_oidc"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/sign-ins/oidc": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["begin_oidc"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/sign-ins/oidc/finish": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["finish_oidc"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/sign-ins/code": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["send_code"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1689,6 +2140,8 @@ export interface components {
         };
         /** @description The policy. */
         AccessSettings: {
+            /** @description Who may make a group. */
+            groupCreation?: components["schemas"]["GroupCreationName"];
             /**
              * Format: int32
              * @description Shortest password, in characters: 8 to 128.
@@ -1766,6 +2219,7 @@ export interface components {
             id: string;
             /** @description When it last asked for its configuration, RFC 3339, by the server's clock. */
             lastSeen: string;
+            monitoring?: components["schemas"]["MonitoringAgentView"] | null;
             /** @description Its keys no longer work. */
             revoked: boolean;
             /** @description Version. */
@@ -1793,6 +2247,28 @@ export interface components {
         AnswerJoinRequest: {
             /** @description Roles that the person will have; none: refused. */
             roles: components["schemas"]["RoleName"][];
+        };
+        /** @description Who of the other side gets in. */
+        ArrivalRules: {
+            /**
+             * @description E-mail domains whose people get an account at their first sign-in. Empty: everyone where sign-up is open, else who is invited. Where
+             *     the sign-up is closed nobody gets one.
+             */
+            domains: string[];
+            /** @description Whoever has a verified address there takes over the account of that address here; its password no longer works. */
+            linkByEmail: boolean;
+            /**
+             * @description Groups there and roles here. A group that is named here is kept by the other side: roles given by hand are replaced at the next
+             *     sign-in.
+             */
+            mapping: components["schemas"]["MappingLine"][];
+            /** @description Whose second factor counts. */
+            secondFactor: components["schemas"]["SecondFactorName"];
+        };
+        /** @description Where to push a restore. */
+        AskDelivery: {
+            /** @description Name of an SFTP target of its group. */
+            sftp?: string;
         };
         /** @description Who forgot. */
         AskReset: {
@@ -1830,6 +2306,39 @@ export interface components {
             target: string;
             /** @description Address of the person or label of the key; empty: not signed in. */
             who: string;
+        };
+        /** @description The defaults. */
+        BackupDefaultsView: {
+            /**
+             * Format: int32
+             * @description Hours that a restore link of a new backup works, 1 to 720.
+             */
+            linkHours: number;
+            /**
+             * Format: int32
+             * @description Uses of such a link, 1 to 1000.
+             */
+            linkUses: number;
+            /** @description What is promised of every backup that says nothing else, in a group that says nothing else. */
+            policy: components["schemas"]["PolicyView"];
+            /** @description What is kept of a new backup. */
+            retention: components["schemas"]["RetentionView"];
+            /** @description When snapshots of a new backup are due. */
+            schedule: components["schemas"]["ScheduleView"];
+        };
+        /** @description The policy of a backup. */
+        BackupPolicyView: {
+            /** @description What it is measured against: its own, else the group's, else the appliance's. */
+            effective: components["schemas"]["PolicyView"];
+            /** @description What it says itself. */
+            own: components["schemas"]["PolicyView"];
+            /**
+             * Format: int64
+             * @description Counts the changes of what it says itself: the tag of its policy, for `If-Match`.
+             */
+            revision: number;
+            /** @description Name of the replica set. */
+            rs: string;
         };
         /** @description A backup. */
         BackupView: {
@@ -1874,8 +2383,13 @@ export interface components {
             rs: string;
             /** @description Settings. */
             settings: components["schemas"]["SettingsView"];
+            /**
+             * Format: int64
+             * @description Counts the changes of the settings: their tag, for `If-Match`.
+             */
+            settingsRevision: number;
             sourceOptime?: components["schemas"]["Instant"] | null;
-            /** @description `initialSync`, `catchingUp`, `active`, `resyncing`, `stopped` or `failed`. */
+            /** @description `initialSync`, `catchingUp`, `active`, `resyncing`, `stopped`, `failed` or `terminated`. */
             state: string;
             /** @description Since when, RFC 3339. */
             stateSince: string;
@@ -1898,10 +2412,43 @@ export interface components {
              */
             toHour: number;
         };
+        /** @description What to begin. */
+        BeginOidc: {
+            /** @description Ask the provider to ask for the password again, also of someone who is signed in there. */
+            again?: boolean;
+        };
         /** @description Setting up a second factor. */
         BeginTotp: {
-            /** @description The password, again. */
+            /** @description The password, again: here or in the directory. Whoever signs in by a provider sends none and has signed in just now. */
             password: string;
+        };
+        /** @description Operations of some minutes. */
+        BinView: {
+            /**
+             * Format: int64
+             * @description Commands.
+             */
+            ddl: number;
+            /**
+             * Format: int64
+             * @description Documents deleted.
+             */
+            deletes: number;
+            /**
+             * Format: int32
+             * @description Start, seconds since 1970, a multiple of `binSeconds`.
+             */
+            from: number;
+            /**
+             * Format: int64
+             * @description Documents inserted.
+             */
+            inserts: number;
+            /**
+             * Format: int64
+             * @description Documents changed.
+             */
+            updates: number;
         };
         /** @description Which blocks of a snapshot. */
         BlocksWanted: {
@@ -1910,6 +2457,70 @@ export interface components {
              *     leads from that file's top to a node or block. At most 256.
              */
             addresses?: Record<string, never>[];
+        };
+        /** @description How the blockstore grew. */
+        BlockstoreHistoryView: {
+            /**
+             * Format: double
+             * @description Share of what was asked for that the daemons' caches had within a day, 0 to 1; null: nothing was asked for.
+             */
+            cacheHitShare?: number | null;
+            forecast?: components["schemas"]["ForecastView"] | null;
+            /** @description At most 600, in order. */
+            points: components["schemas"]["BlockstorePoint"][];
+        };
+        /** @description The blockstore at one time. Bytes. */
+        BlockstorePoint: {
+            /**
+             * Format: int64
+             * @description Seconds since 1970.
+             */
+            at: number;
+            /**
+             * Format: int64
+             * @description Blocks that the daemons' caches had since the point before.
+             */
+            cacheHits: number;
+            /**
+             * Format: int64
+             * @description Blocks that they had not.
+             */
+            cacheMisses: number;
+            /**
+             * Format: int64
+             * @description On disks and in buckets; null while a store did not answer.
+             */
+            diskBytes?: number | null;
+            /**
+             * Format: int64
+             * @description Free where new payloads go; null where there is no bound.
+             */
+            freeBytes?: number | null;
+            /**
+             * Format: int64
+             * @description Files of all snapshots.
+             */
+            logicalBytes: number;
+            /**
+             * Format: int64
+             * @description Different blocks before compression.
+             */
+            rawBytes: number;
+            /**
+             * Format: int64
+             * @description What a collection would have freed, by the account of then.
+             */
+            reclaimableBytes?: number | null;
+            /**
+             * Format: int64
+             * @description As they are stored.
+             */
+            storedBytes: number;
+            /**
+             * Format: int64
+             * @description Needed by one snapshot alone, by the account of then.
+             */
+            uniqueBytes?: number | null;
         };
         /** @description A request. */
         BlockstoreRequestView: {
@@ -2112,9 +2723,14 @@ export interface components {
         };
         /** @description One event; its name is the `event` field of the stream. */
         ChangeView: {
-            /** @description Id of what changed; empty for `reload`. */
+            /** @description Id of the group in which it changed; null: of the appliance, or it is gone. */
+            group?: string | null;
+            /** @description Id of what changed; empty for `reload` and for what is gone. */
             id: string;
-            /** @description `backup`, `restore`, `agent`, `deployment`, `people`, or `reload`: read everything anew. */
+            /**
+             * @description `backup`, `restore`, `agent`, `deployment`, `people`, `key`, `audit`; of the appliance also `group`, `user`, `daemon`, `setting`,
+             *     `blockstore`, `offsite`; or `reload`: read everything anew.
+             */
             kind: string;
             /** @description Name of the replica set, where there is one. */
             rs?: string | null;
@@ -2188,6 +2804,11 @@ export interface components {
         Code: {
             /** @description Six digits. */
             code: string;
+        };
+        /** @description A code of the second factor is needed. */
+        CodeNeeded: {
+            /** @description Send it with the code to `/sign-ins/code`, within ten minutes. */
+            token: string;
         };
         /** @description The link's secret. */
         ConfirmEmail: {
@@ -2326,13 +2947,16 @@ export interface components {
             groups: components["schemas"]["OwnGroup"][];
             /** @description Id of the session. */
             id: string;
+            /** @description The person may make groups, by a role or because everyone may. */
+            makesGroups: boolean;
+            /** @description Where the person signs in: `local`, `oidc` or `ldap`. */
+            origin: string;
             /** @description Second factor. */
             totp: components["schemas"]["TotpView"];
             /** @description The person. */
             user: components["schemas"]["PersonView"];
             /** @description Until when restores and deletes are not asked about, RFC 3339. */
             verifiedUntil: string;
-            origin: string;
         };
         /** @description An oplog entry, by what it touches. */
         CutEntryView: {
@@ -2454,14 +3078,36 @@ export interface components {
             /** @description Its id. */
             snapshot: string;
         };
-        /** @description A command. */
-        DdlView: {
-            /** @description When. */
-            at: components["schemas"]["InstantAt"];
-            /** @description Its name. */
-            command: string;
-            /** @description The namespace that it names. */
-            ns: string;
+        /** @description The push of a restore to an SFTP target. */
+        DeliveryView: {
+            /**
+             * Format: int64
+             * @description Attempts begun.
+             */
+            attempts: number;
+            /**
+             * Format: int64
+             * @description Bytes per second, lately.
+             */
+            bytesPerSecond: number;
+            /** @description Why it failed, or why it is tried again. */
+            error?: string | null;
+            /** @description Path of the file at the server; its sums lie beside it, with `.sums` behind. */
+            path: string;
+            /**
+             * Format: int64
+             * @description Bytes that the server has acknowledged.
+             */
+            sentBytes: number;
+            /** @description `waiting`, `sending`, `delivered`, `failed` or `cancelled`. */
+            state: string;
+            /** @description Name of the target. */
+            target: string;
+            /**
+             * Format: int64
+             * @description Bytes of the file; null for `tar.gz`, and until sending has begun.
+             */
+            totalBytes?: number | null;
         };
         /** @description A deployment. */
         DeploymentView: {
@@ -2556,6 +3202,32 @@ export interface components {
              */
             snapshotBytes: number;
         };
+        /**
+         * @description What sort of event.
+         * @enum {string}
+         */
+        EventKindView: "drop" | "index" | "command" | "election";
+        /** @description A command or an election; where many lie close to each other, all of one kind. */
+        EventView: {
+            /** @description When; the first of them. */
+            at: components["schemas"]["InstantAt"];
+            /** @description Name of the (first) command; empty for an election. */
+            command: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /** @description What. */
+            kind: components["schemas"]["EventKindView"];
+            /** @description The namespace that it names. */
+            ns: string;
+            /**
+             * Format: int32
+             * @description The second of the last of them.
+             */
+            to: number;
+        };
         /** @description A request for a group's key. */
         ExportKey: {
             /** @description `file` (default) or `html`. */
@@ -2587,6 +3259,40 @@ export interface components {
             minAgeSeconds?: number;
             /** @description Replica sets of the source. */
             replicaSets?: string[];
+        };
+        /** @description What the provider sent back, as it stands in the address of the page. */
+        FinishOidc: {
+            /** @description Code; null: the provider refused. */
+            code?: string | null;
+            /** @description Why the provider refused. */
+            error?: string | null;
+            /** @description Issuer, where the provider says it (RFC 9207). */
+            iss?: string | null;
+            /** @description State of the sign-in. */
+            state: string;
+        };
+        /** @description When the room is used up, if it goes on as it went. */
+        ForecastView: {
+            /**
+             * Format: double
+             * @description Growth a day, in bytes; negative: it shrinks.
+             */
+            bytesPerDay: number;
+            /**
+             * Format: double
+             * @description Days until it is full; null: it does not grow, or not within ten years.
+             */
+            daysToFull?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes that are free where new payloads go.
+             */
+            freeBytes: number;
+            /**
+             * Format: int64
+             * @description What it was told from, in seconds.
+             */
+            overSeconds: number;
         };
         /** @description What would become free, counted exactly from the last account of the blockstore. */
         FreedView: {
@@ -2622,6 +3328,11 @@ export interface components {
              */
             storedBytes: number;
         };
+        /**
+         * @description Who may make a group.
+         * @enum {string}
+         */
+        GroupCreationName: "administrators" | "everyone";
         /** @description The group at a glance. */
         GroupOverviewView: {
             /** @description Its deployments, the worst first. */
@@ -2686,6 +3397,143 @@ export interface components {
             snapshotAt: string;
             /** @description Its last optime. */
             to: components["schemas"]["InstantAt"];
+        };
+        /** @description A collection of a host. */
+        HostCollectionView: {
+            /**
+             * Format: int64
+             * @description Documents.
+             */
+            count?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of its indexes.
+             */
+            indexBytes?: number | null;
+            /** @description `database.collection`. */
+            ns: string;
+            /**
+             * Format: int64
+             * @description Time that reads took since the process started, in milliseconds.
+             */
+            readMillis: number;
+            /**
+             * Format: int64
+             * @description Bytes of documents, uncompressed.
+             */
+            sizeBytes?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of its file.
+             */
+            storageBytes?: number | null;
+            /**
+             * Format: int64
+             * @description Time that writes took since the process started, in milliseconds.
+             */
+            writeMillis: number;
+        };
+        /** @description An event. */
+        HostEventView: {
+            /** @description When, RFC 3339. */
+            at: string;
+            /** @description More of it. */
+            detail: string;
+            /** @description Id of the host. */
+            host: string;
+            /** @description `restarted`, `becamePrimary`, `becameSecondary`, `down`, `up`, `appeared` or `vanished`. */
+            kind: string;
+            /** @description `host:port`. */
+            name: string;
+        };
+        /** @description What seldom changes of a host. */
+        HostFactsView: {
+            /** @description When it was read, RFC 3339. */
+            at?: string | null;
+            /** @description When its certificate ends, RFC 3339. */
+            certificateEnds?: string | null;
+            /** @description The largest and the busiest collections. */
+            collections: components["schemas"]["HostCollectionView"][];
+            /** @description `getCmdLineOpts`, as the server gave it, without secrets. */
+            commandLine: Record<string, never>;
+            /** @description It asks for no login and listens where other machines reach it. */
+            exposed: boolean;
+            /** @description `hostInfo`, as the server gave it. */
+            hostInfo: Record<string, never>;
+            /** @description What monitoring needs, and whether it is allowed. */
+            privileges: components["schemas"]["HostPrivilegeView"][];
+            /** @description Warnings that the server gave when it started. */
+            startupWarnings: string[];
+            /** @description It asks for no login. */
+            unauthenticated: boolean;
+        };
+        /** @description One thing that monitoring needs. */
+        HostPrivilegeView: {
+            /** @description The server's words when not. */
+            error?: string | null;
+            /** @description Granted. */
+            granted: boolean;
+            /** @description What for. */
+            need: string;
+        };
+        /** @description A host. */
+        HostView: {
+            /** @description An arbiter. */
+            arbiter: boolean;
+            /** @description Id of its sharded cluster. */
+            cluster?: string | null;
+            /**
+             * Format: int64
+             * @description It applies writes this much later on purpose, in seconds.
+             */
+            delaySeconds: number;
+            /** @description Why it does not answer, or is read only in part. */
+            error?: string | null;
+            /** @description When it was no longer found, RFC 3339. */
+            gone?: string | null;
+            /** @description Hidden from clients. */
+            hidden: boolean;
+            /** @description `host:port`. */
+            host: string;
+            /** @description Id. */
+            id: string;
+            /**
+             * Format: double
+             * @description How far it is behind, in seconds.
+             */
+            lagSeconds?: number | null;
+            /** @description What to look at: no login needed, a certificate that ends soon, warnings at the start; sentences. */
+            notices: string[];
+            /** @description What is measured of it besides itself: `disk/sda1`, `db/shop`. */
+            parts: string[];
+            /**
+             * Format: double
+             * @description Priority in elections.
+             */
+            priority?: number | null;
+            /** @description `standalone`, `member`, `mongos`, `config` or `shard`. */
+            role: string;
+            /** @description When its agent reported it last, RFC 3339, by the agent's clock. */
+            seen: string;
+            /** @description Name of its replica set. */
+            set?: string | null;
+            /** @description Name of its shard. */
+            shard?: string | null;
+            /** @description Since when it runs, RFC 3339. */
+            started?: string | null;
+            /** @description `PRIMARY`, `SECONDARY`, `ARBITER` ...; `UP` of what is no member; `DOWN` when it does not answer. */
+            state: string;
+            /** @description The member that it copies from. */
+            syncsFrom?: string | null;
+            /** @description It answered its agent when it was seen last. */
+            up: boolean;
+            /** @description Server version. */
+            version?: string | null;
+            /**
+             * Format: int64
+             * @description Votes in elections.
+             */
+            votes?: number | null;
         };
         /** @description A cluster time. */
         Instant: {
@@ -2915,11 +3763,116 @@ export interface components {
              */
             logicalBytes: number;
         };
+        /** @description Someone of the directory. */
+        LdapPerson: {
+            /** @description Distinguished name. */
+            dn: string;
+            /** @description E-mail address; empty: no sign-in before there is one. */
+            email: string;
+            /** @description Distinguished names of groups. */
+            groups: string[];
+            /** @description Name. */
+            name: string;
+        };
+        /**
+         * @description How the talk with the directory is kept secret.
+         * @enum {string}
+         */
+        LdapSecurityName: "tls" | "startTls" | "none";
+        /** @description What the directory said. */
+        LdapTested: {
+            /** @description A sentence to show. */
+            detail: string;
+            person?: components["schemas"]["LdapPerson"] | null;
+        };
+        /** @description The directory. An empty `host`: none is set. */
+        LdapView: {
+            /** @description Who gets in. */
+            arrivals: components["schemas"]["ArrivalRules"];
+            /** @description Distinguished name of the service account; empty: anonymous. */
+            bindDn: string;
+            /** @description Certificates of CAs of one's own, PEM; null: those of the machine. */
+            ca?: string | null;
+            /** @description Attribute with the e-mail address. */
+            emailAttribute: string;
+            /** @description Where groups are searched; empty: only the person's `memberOf` counts. */
+            groupBase: string;
+            /** @description Finds the person's groups; `{dn}` is the person's distinguished name. */
+            groupFilter: string;
+            /** @description Host name. */
+            host: string;
+            /** @description Attribute that never changes and names the person; empty: the distinguished name. */
+            idAttribute: string;
+            /** @description Attribute with the name. */
+            nameAttribute: string;
+            /** @description There is a password (it is never shown). */
+            passwordSet: boolean;
+            /**
+             * Format: int32
+             * @description Port.
+             */
+            port: number;
+            /** @description How the talk is kept secret. */
+            security: components["schemas"]["LdapSecurityName"];
+            /** @description Where people are searched. */
+            userBase: string;
+            /** @description Finds one person; `{user}` is what was typed. */
+            userFilter: string;
+        };
         /**
          * @description How good or bad. Ordered from the worst.
          * @enum {string}
          */
         Level: "unprotected" | "late" | "off" | "running" | "protected" | "proved";
+        /** @description A line. */
+        LogLineView: {
+            /** @description When, RFC 3339, by the clock of its machine. */
+            at: string;
+            /** @description Its fields, `name=value`. */
+            fields: string;
+            /** @description Id; sorts by time. */
+            id: string;
+            /** @description Its machine or name, and its process. */
+            instance: string;
+            /** @description `error`, `warn` or `info`. */
+            level: string;
+            /** @description What it says. */
+            message: string;
+            /** @description `web`, `ingest`, `web and ingest` or `daemon`. */
+            program: string;
+            /** @description The part of the program. */
+            target: string;
+        };
+        /** @description A page, newest first. */
+        LogPage: {
+            /** @description Lines. */
+            lines: components["schemas"]["LogLineView"][];
+            /** @description Give it as `before` for the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description A server to look at. */
+        LookAtServer: {
+            /** @description Name or address. */
+            host?: string;
+            /**
+             * Format: int32
+             * @description Port; 22 when nothing is said.
+             */
+            port?: number | null;
+        };
+        /** @description Seconds that could be restored one by one. */
+        LostSecondsView: {
+            /**
+             * Format: int32
+             * @description The first, since 1970.
+             */
+            from: number;
+            /**
+             * Format: int32
+             * @description The last.
+             */
+            to: number;
+        };
         /** @description What was done to a namespace. */
         LostView: {
             /**
@@ -2970,6 +3923,54 @@ export interface components {
             /** @description User name; null: none is needed. */
             username?: string | null;
         };
+        /** @description People of a group there have these roles in a group here. */
+        MappingLine: {
+            /** @description Id or name of the group here. */
+            group: string;
+            /** @description Roles there. */
+            roles: components["schemas"]["RoleName"][];
+            /** @description Name of the group in the claim, or its distinguished name in the directory. */
+            theirs: string;
+        };
+        /** @description One metric. The arrays have one place for each window, null where nothing was measured. */
+        MeasurementView: {
+            /** @description Largest value of each window. */
+            max: (number | null)[];
+            /** @description Mean of each window. */
+            mean: (number | null)[];
+            /** @description Smallest value of each window. */
+            min: (number | null)[];
+            /** @description Name. */
+            name: string;
+            /** @description Unit. */
+            unit: string;
+        };
+        /** @description Measurements. */
+        MeasurementsView: {
+            /** @description Start of the first window, RFC 3339. */
+            from: string;
+            /** @description `host:port`. */
+            host: string;
+            /** @description The metrics that were asked for and are known. */
+            measurements: components["schemas"]["MeasurementView"][];
+            /** @description Out of what the answer was made: `raw`, `minute` or `hour`. */
+            resolution: string;
+            /**
+             * Format: int64
+             * @description Start of the first window, seconds since 1970.
+             */
+            start: number;
+            /**
+             * Format: int64
+             * @description Seconds of a window.
+             */
+            stepSeconds: number;
+            /**
+             * Format: int64
+             * @description How many windows.
+             */
+            windows: number;
+        };
         /** @description A member of a replica set, as the agent saw it when it looked last. */
         MemberStateView: {
             /**
@@ -2986,6 +3987,11 @@ export interface components {
         };
         /** @description A member. */
         MemberView: {
+            /**
+             * Format: int64
+             * @description Counts the changes of the roles: the member's tag, for `If-Match`.
+             */
+            revision: number;
             /** @description Roles in this group. */
             roles: components["schemas"]["RoleName"][];
             /** @description Since when, RFC 3339. */
@@ -2993,33 +3999,67 @@ export interface components {
             /** @description The person. */
             user: components["schemas"]["PersonView"];
         };
-        /** @description Operations of one minute. */
-        MinuteView: {
+        /** @description A metric. */
+        MetricView: {
+            /** @description The chart that shows it: metrics with the same word are drawn together. */
+            chart: string;
+            /** @description What it says. */
+            description: string;
+            /** @description `gauge`, `rate`, `ratio` or `derived`. */
+            kind: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Where it comes from. */
+            origin: string;
+            /** @description Of what it is: `host`, `system`, `disk` or `database`. */
+            scope: string;
+            /** @description The part of a host that it tells of: `server`, `operations`, `storage`, `replication`, `machine`, `disks` or `databases`. */
+            section: string;
+            /** @description In what it is given: `BYTES`, `SCALAR_PER_SECOND` ... */
+            unit: string;
+        };
+        /** @description The monitoring part of an agent, as it said last. */
+        MonitoringAgentView: {
+            /** @description It is the one that monitors its group; the others stand by. */
+            active: boolean;
             /**
              * Format: int64
-             * @description Commands.
+             * @description How far its clock is before this server's, in milliseconds.
              */
-            ddl: number;
+            clockAheadMillis: number;
             /**
              * Format: int64
-             * @description Documents deleted.
+             * @description Memory that it holds, in bytes.
              */
-            deletes: number;
+            residentBytes: number;
             /**
              * Format: int64
-             * @description Documents inserted.
+             * @description Bytes of measurements that wait on its disk.
              */
-            inserts: number;
-            /**
-             * Format: int32
-             * @description Start of the minute, seconds since 1970.
-             */
-            minute: number;
+            spoolBytes: number;
+        };
+        /** @description The settings. */
+        MonitoringSettingsBody: {
             /**
              * Format: int64
-             * @description Documents changed.
+             * @description Rollups of an hour are kept so long, in seconds.
              */
-            updates: number;
+            hourSeconds: number;
+            /**
+             * Format: int64
+             * @description Rollups of a minute are kept so long, in seconds.
+             */
+            minuteSeconds: number;
+            /**
+             * Format: int64
+             * @description Each host is read this often, in seconds.
+             */
+            periodSeconds: number;
+            /**
+             * Format: int64
+             * @description What was read is kept so long, in seconds.
+             */
+            rawSeconds: number;
         };
         /** @description Where to. */
         MoveBackup: {
@@ -3194,6 +4234,8 @@ export interface components {
             hours?: number | null;
             /** @description Why it is made, at most 500 bytes: shown in the history of restores. */
             reason?: string | null;
+            /** @description Name of an SFTP target of the group, to which the archive is pushed once it is made; the link works too. */
+            sftp?: string | null;
             /** @description Id of a snapshot. */
             snapshot?: string | null;
             /**
@@ -3206,6 +4248,24 @@ export interface components {
              * @description Wait so many seconds, at most 60, for the ledger to pass the instant.
              */
             waitSeconds?: number | null;
+        };
+        /** @description A target to add. */
+        NewSftpTarget: {
+            /** @description Folder there; the user's home when nothing is said. */
+            folder?: string;
+            /** @description Name or address of the server. */
+            host?: string;
+            /** @description The host key that was looked at and confirmed. */
+            hostKey?: string;
+            /** @description Name, unique in the group: letters, digits, `-`, `_`, `.`. */
+            name?: string;
+            /**
+             * Format: int32
+             * @description Port; 22 when nothing is said.
+             */
+            port?: number | null;
+            /** @description User there. */
+            user?: string;
         };
         /** @description Who wants an account. */
         NewSignUp: {
@@ -3274,6 +4334,39 @@ export interface components {
             /** @description Its replica set. */
             rs: string;
         };
+        /** @description A sign-in that was begun. */
+        OidcBegun: {
+            /** @description Where to send the browser. */
+            url: string;
+        };
+        /** @description What the provider said. */
+        OidcTested: {
+            /** @description A sentence to show. */
+            detail: string;
+        };
+        /** @description The provider. An empty `issuer`: none is set. */
+        OidcView: {
+            /** @description Who gets in. */
+            arrivals: components["schemas"]["ArrivalRules"];
+            /** @description Certificates of CAs of one's own, PEM; null: those of the machine. */
+            ca?: string | null;
+            /** @description Client id. */
+            clientId: string;
+            /** @description Claim that names the person's groups; empty: none. */
+            groupsClaim: string;
+            /** @description Issuer, an URL. */
+            issuer: string;
+            /** @description What the button says. */
+            label: string;
+            /** @description Where the provider sends browsers back to: register it there. */
+            redirectUri: string;
+            /** @description Scopes beyond `openid`. */
+            scopes: string[];
+            /** @description There is a client secret (it is never shown). */
+            secretSet: boolean;
+            /** @description Addresses count as verified where the provider says nothing about it. */
+            trustEmail: boolean;
+        };
         /** @description A deployment at a glance. */
         OverviewView: {
             /** @description Id of the deployment. */
@@ -3282,6 +4375,8 @@ export interface components {
             hosts: string[];
             lastProof?: components["schemas"]["LastProofView"] | null;
             lastSnapshot?: components["schemas"]["LastSnapshotView"] | null;
+            /** @description What is promised, and measured by the verdict. */
+            policy: components["schemas"]["PolicyView"];
             protectedFrom?: components["schemas"]["InstantAt"] | null;
             protectedTo?: components["schemas"]["InstantAt"] | null;
             /**
@@ -3293,6 +4388,7 @@ export interface components {
             rs?: string | null;
             /** @description State of the backup; null where there is none. */
             state?: string | null;
+            unbrokenFrom?: components["schemas"]["InstantAt"] | null;
             /** @description What is to be said of it. */
             verdict: components["schemas"]["VerdictView"];
             /** @description Server version. */
@@ -3322,6 +4418,48 @@ export interface components {
         PinSnapshot: {
             /** @description A name for it; left out or null: the one that it has stays. */
             label?: string | null;
+        };
+        /** @description The answers of one minute. */
+        PingView: {
+            /** @description The answers by command, extended JSON. */
+            answers: Record<string, never>;
+            /** @description When, RFC 3339. */
+            at: string;
+        };
+        /** @description The policies of a group. */
+        PoliciesView: {
+            /** @description What counts where the group says nothing: the appliance's defaults. */
+            appliance: components["schemas"]["PolicyView"];
+            /** @description Its backups. */
+            backups: components["schemas"]["BackupPolicyView"][];
+            /** @description For every backup of the group. */
+            policy: components["schemas"]["PolicyView"];
+            /**
+             * Format: int64
+             * @description Counts the changes of the group's policy: its tag, for `If-Match`.
+             */
+            revision: number;
+        };
+        /**
+         * @description What is promised. A part that is null or left out is not said here: of a backup, the group's counts then; of a group, the appliance's
+         *     default; where that says nothing either, nothing is promised.
+         */
+        PolicyView: {
+            /**
+             * Format: int32
+             * @description Recovery window, in seconds: every second so far back must be restorable. 3,600 to ten years.
+             */
+            recoveryWindowSeconds?: number | null;
+            /**
+             * Format: int32
+             * @description Time to restore, in seconds: a restore may take so long, told by the last proof. 60 to 604,800.
+             */
+            restoreSeconds?: number | null;
+            /**
+             * Format: int32
+             * @description Unprotected window, in seconds: writes of so many may be lost. 10 to 604,800; 900 where nothing is said.
+             */
+            unprotectedSeconds?: number | null;
         };
         /** @description A privilege that backing up needs. */
         PrivilegeView: {
@@ -3362,6 +4500,13 @@ export interface components {
             total: number;
             /** @description `bytes`, `documents`, `entries`, `seconds`. */
             unit: string;
+        };
+        /** @description How people reach the appliance. */
+        PublicUrlView: {
+            /** @description What the configuration file says. */
+            configured: string;
+            /** @description What was set here; null: the configuration file's counts. */
+            url?: string | null;
         };
         /** @description Another Holdfast to pull from. */
         PullFrom: {
@@ -3508,6 +4653,7 @@ export interface components {
             createdBy: string;
             /** @description Name of the daemon that makes it, or its id where that daemon is gone; null: none is needed. */
             daemon?: string | null;
+            delivery?: components["schemas"]["DeliveryView"] | null;
             /** @description When it was made or failed for good, RFC 3339. */
             ended?: string | null;
             /** @description The last error: why it failed, or why an attempt was not the last. */
@@ -3570,6 +4716,10 @@ export interface components {
              * @description Snapshots that stay.
              */
             kept: number;
+            /** @description Seconds that can be restored now and could not be any more. The ledger's entries cannot be brought back. */
+            noLonger: components["schemas"]["LostSecondsView"][];
+            /** @description Until when the snapshots can be taken out of the trash again, RFC 3339; null: none goes, or no daemon has said. */
+            undoUntil?: string | null;
             /** @description Any second from here on stays restorable, RFC 3339: the start of the oplog window. */
             windowFrom: string;
         };
@@ -3631,6 +4781,11 @@ export interface components {
              */
             replayDebtSecondsMax?: number;
         };
+        /**
+         * @description Whose second factor counts.
+         * @enum {string}
+         */
+        SecondFactorName: "here" | "provider";
         /** @description Seconds that it may take, the least and the most. */
         SecondsView: {
             /**
@@ -3643,6 +4798,13 @@ export interface components {
              * @description At the worst.
              */
             most: number;
+        };
+        /** @description A code of the second factor, after a sign-in at the provider. */
+        SendCode: {
+            /** @description As the answer of the sign-in said. */
+            token: string;
+            /** @description A code of the second factor, or a recovery code. */
+            totp: string;
         };
         /** @description A session. */
         SessionView: {
@@ -3660,6 +4822,40 @@ export interface components {
             id: string;
             /** @description When it was last used, to a minute. */
             lastSeen: string;
+        };
+        /** @description The directory to use. */
+        SetLdap: {
+            /** @description Who gets in. */
+            arrivals: components["schemas"]["ArrivalRules"];
+            /** @description Distinguished name of the service account; empty: anonymous. */
+            bindDn: string;
+            /** @description Certificates of CAs of one's own, PEM. */
+            ca?: string | null;
+            /** @description Attribute with the e-mail address. */
+            emailAttribute: string;
+            /** @description Where groups are searched; empty: only the person's `memberOf` counts. */
+            groupBase: string;
+            /** @description Finds the person's groups; `{dn}` is the person's distinguished name. */
+            groupFilter: string;
+            /** @description Host name; empty: no directory. */
+            host: string;
+            /** @description Attribute that never changes and names the person; empty: the distinguished name. */
+            idAttribute: string;
+            /** @description Attribute with the name. */
+            nameAttribute: string;
+            /** @description Its password; left out: the one that is stored stays. */
+            password?: string | null;
+            /**
+             * Format: int32
+             * @description Port.
+             */
+            port: number;
+            /** @description How the talk is kept secret. */
+            security: components["schemas"]["LdapSecurityName"];
+            /** @description Where people are searched. */
+            userBase: string;
+            /** @description Finds one person; `{user}` is what was typed. */
+            userFilter: string;
         };
         /** @description The mail server to use. */
         SetMail: {
@@ -3680,6 +4876,32 @@ export interface components {
             security: components["schemas"]["MailSecurity"];
             /** @description User name. */
             username?: string | null;
+        };
+        /** @description The provider to use. */
+        SetOidc: {
+            /** @description Who gets in. */
+            arrivals: components["schemas"]["ArrivalRules"];
+            /** @description Certificates of CAs of one's own, PEM. */
+            ca?: string | null;
+            /** @description Client id. */
+            clientId: string;
+            /** @description Claim that names the person's groups; empty: none. */
+            groupsClaim: string;
+            /** @description Issuer, an URL; empty: no provider. */
+            issuer: string;
+            /** @description What the button says, such as `Example ID`. */
+            label: string;
+            /** @description Scopes beyond `openid`. */
+            scopes: string[];
+            /** @description Client secret; left out: the one that is stored stays; empty: a public client. */
+            secret?: string | null;
+            /** @description Addresses count as verified where the provider says nothing about it. */
+            trustEmail: boolean;
+        };
+        /** @description How people shall reach it. */
+        SetPublicUrl: {
+            /** @description Scheme, host and port: `https://backup.example.com`. Null: as the configuration file says. */
+            url?: string | null;
         };
         /** @description Roles for someone. */
         SetRoles: {
@@ -3720,6 +4942,10 @@ export interface components {
         SetupView: {
             /** @description An administrator has an account. */
             claimed: boolean;
+            /** @description People of a directory sign in with their name and password there. */
+            ldap: boolean;
+            /** @description What the button of the sign-in provider says; null: there is none. */
+            oidc?: string | null;
             /**
              * Format: int32
              * @description Shortest password, in characters.
@@ -3729,12 +4955,52 @@ export interface components {
             signUp: string;
             /** @description Version of the server. */
             version: string;
-            ldap: boolean;
-            oidc?: string | null;
+        };
+        /** @description The public key with which the appliance logs in for a group. */
+        SftpKeyView: {
+            /** @description The line for the user's `authorized_keys` at the server. */
+            publicKey: string;
+        };
+        /** @description A target. */
+        SftpTargetView: {
+            /** @description When it was added, RFC 3339. */
+            created: string;
+            /** @description Who added it. */
+            createdBy: string;
+            /** @description Fingerprint of the host key that was confirmed. */
+            fingerprint: string;
+            /** @description Folder there. */
+            folder: string;
+            /** @description Name or address of the server. */
+            host: string;
+            /** @description Name. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Port.
+             */
+            port: number;
+            /** @description User there. */
+            user: string;
+        };
+        /** @description What a trial found. */
+        SftpTrial: {
+            /**
+             * Format: int64
+             * @description Bytes free in the folder; null: the server does not say.
+             */
+            freeBytes?: number | null;
+        };
+        /** @description What a server shows. */
+        ShownHostKey: {
+            /** @description Fingerprint, as `ssh-keygen -lf` prints it at the server. */
+            fingerprint: string;
+            /** @description Its host key, as a line of OpenSSH: send it back with the target once its fingerprint was compared. */
+            hostKey: string;
         };
         /** @description Signing in. */
         SignIn: {
-            /** @description E-mail address. */
+            /** @description E-mail address; where a directory is set, also the name that it knows. */
             email: string;
             /** @description Password. */
             password: string;
@@ -3828,6 +5094,17 @@ export interface components {
             /** @description Labels that the daemon must have. */
             daemonLabels?: string[];
         };
+        /** @description A snapshot that does not go. */
+        StaysView: {
+            /** @description The optime's second, RFC 3339, UTC. */
+            at: string;
+            /** @description Label. */
+            label?: string | null;
+            /** @description Id. */
+            snapshot: string;
+            /** @description Why it stays, a few words. */
+            why: string;
+        };
         /** @description A payload store. */
         StoreView: {
             /**
@@ -3875,6 +5152,37 @@ export interface components {
             /** @description Keep it until it is unpinned. */
             pin?: boolean;
         };
+        /** @description Which backup, again. */
+        Terminate: {
+            /** @description The name of the replica set, typed by whoever wants this. */
+            name: string;
+        };
+        /** @description What giving a backup up takes away, before or after it was done. */
+        TerminationView: {
+            /**
+             * Format: int64
+             * @description Stored bytes that become free when they are gone for good; null before the first collection of the blockstore.
+             */
+            freesBytes?: number | null;
+            /**
+             * Format: int64
+             * @description Snapshots that go to the trash, or lie there.
+             */
+            goes: number;
+            /** @description What can be restored now, and no longer when its snapshots are gone. */
+            ranges: components["schemas"]["RangeView"][];
+            /** @description State of the backup; `terminated` when it was done. */
+            state: string;
+            /** @description Snapshots that stay until they are unpinned. */
+            stays: components["schemas"]["StaysView"][];
+            /** @description Until when it can be taken back for certain, RFC 3339; null while no daemon has said how long it keeps the trash. */
+            undoUntil?: string | null;
+        };
+        /** @description What to try. */
+        TestLdap: {
+            /** @description Someone to search for, as they would type it; null: nobody. */
+            user?: string | null;
+        };
         /** @description Whom to send a test to. */
         TestMail: {
             /** @description E-mail address. */
@@ -3882,20 +5190,23 @@ export interface components {
         };
         /** @description A timeline. */
         TimelineView: {
+            /** @description The newest entries are not counted yet: what was written last is missing here, and comes. */
+            behind: boolean;
+            /**
+             * Format: int32
+             * @description Width of a bin, in seconds: the smallest of which the span has at most 600.
+             */
+            binSeconds: number;
+            /** @description Operations, bins without any left out. */
+            bins: components["schemas"]["BinView"][];
             /** @description Chains. */
             chains: components["schemas"]["ChainView"][];
-            /** @description Commands, at most 2,000. */
-            ddl: components["schemas"]["DdlView"][];
-            /** @description Elections. */
-            elections: components["schemas"]["Instant"][];
+            /** @description Commands and elections: 500 one by one, more of them by kind and bin. */
+            events: components["schemas"]["EventView"][];
             /** @description Gaps between chains. */
             gaps: components["schemas"]["GapView"][];
-            /** @description Operations per minute. */
-            minutes: components["schemas"]["MinuteView"][];
             /** @description What can be restored. */
             ranges: components["schemas"]["RangeView"][];
-            /** @description More was there than one answer holds: ask for a shorter span. */
-            truncated: boolean;
         };
         /** @description What browsers see. */
         TlsView: {
@@ -3916,6 +5227,11 @@ export interface components {
             recoveryCodes: number;
             /** @description The policy asks for one: without it only the account can be used. */
             required: boolean;
+        };
+        /** @description A set-up code to look at. */
+        TriedCode: {
+            /** @description As it is typed. */
+            code: string;
         };
         /** @description A new account. */
         UserMade: {
@@ -3949,6 +5265,11 @@ export interface components {
             name: string;
             /** @description Where the person signs in: `local`, `oidc` or `ldap`. */
             origin: string;
+            /**
+             * Format: int64
+             * @description Counts the changes of name, address, roles and standing: the account's tag, for `If-Match`.
+             */
+            revision: number;
             /** @description There is a second factor. */
             totp: boolean;
         };
@@ -4003,113 +5324,6 @@ export interface components {
              * @description Snapshots that are younger than the account and would go: what they hold is not in the sum.
              */
             younger: number;
-        };
-        /** @enum {string} */
-        SecondFactorName: "here" | "provider";
-        /** @enum {string} */
-        LdapSecurityName: "tls" | "startTls" | "none";
-        MappingLine: {
-            theirs: string;
-            group: string;
-            roles: components["schemas"]["RoleName"][];
-        };
-        ArrivalRules: {
-            domains: string[];
-            linkByEmail: boolean;
-            secondFactor: components["schemas"]["SecondFactorName"];
-            mapping: components["schemas"]["MappingLine"][];
-        };
-        LdapView: {
-            host: string;
-            /** Format: int32 */
-            port: number;
-            security: components["schemas"]["LdapSecurityName"];
-            bindDn: string;
-            userBase: string;
-            userFilter: string;
-            idAttribute: string;
-            emailAttribute: string;
-            nameAttribute: string;
-            groupBase: string;
-            groupFilter: string;
-            arrivals: components["schemas"]["ArrivalRules"];
-            passwordSet: boolean;
-            ca?: string | null;
-        };
-        SetLdap: {
-            host: string;
-            /** Format: int32 */
-            port: number;
-            security: components["schemas"]["LdapSecurityName"];
-            bindDn: string;
-            userBase: string;
-            userFilter: string;
-            idAttribute: string;
-            emailAttribute: string;
-            nameAttribute: string;
-            groupBase: string;
-            groupFilter: string;
-            arrivals: components["schemas"]["ArrivalRules"];
-            ca?: string | null;
-            password?: string | null;
-        };
-        TestLdap: {
-            user?: string | null;
-        };
-        LdapPerson: {
-            dn: string;
-            email: string;
-            name: string;
-            groups: string[];
-        };
-        LdapTested: {
-            detail: string;
-            person?: null | components["schemas"]["LdapPerson"];
-        };
-        OidcView: {
-            issuer: string;
-            label: string;
-            clientId: string;
-            scopes: string[];
-            groupsClaim: string;
-            trustEmail: boolean;
-            arrivals: components["schemas"]["ArrivalRules"];
-            secretSet: boolean;
-            redirectUri: string;
-            ca?: string | null;
-        };
-        SetOidc: {
-            issuer: string;
-            label: string;
-            clientId: string;
-            scopes: string[];
-            groupsClaim: string;
-            trustEmail: boolean;
-            arrivals: components["schemas"]["ArrivalRules"];
-            ca?: string | null;
-            secret?: string | null;
-        };
-        OidcTested: {
-            detail: string;
-        };
-        BeginOidc: {
-            again?: boolean;
-        };
-        OidcBegun: {
-            url: string;
-        };
-        FinishOidc: {
-            state: string;
-            code?: string | null;
-            iss?: string | null;
-            error?: string | null;
-        };
-        CodeNeeded: {
-            token: string;
-        };
-        SendCode: {
-            token: string;
-            totp: string;
         };
     };
     responses: never;
@@ -4519,7 +5733,12 @@ export interface operations {
     };
     list_global_keys: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4654,6 +5873,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BlockstoreView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_history: {
+        parameters: {
+            query?: {
+                /** @description From here, RFC 3339; a week ago when nothing is said. */
+                from?: string;
+                /** @description To here; now when nothing is said. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockstoreHistoryView"];
                 };
             };
             default: {
@@ -4993,9 +6244,69 @@ export interface operations {
             };
         };
     };
-    list_groups: {
+    download_diagnostics: {
         parameters: {
             query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a tar.gz */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": number[];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    appliance_events: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ChangeView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_groups: {
+        parameters: {
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5053,7 +6364,12 @@ export interface operations {
     };
     list_agents: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description id or name */
@@ -5113,7 +6429,12 @@ export interface operations {
     };
     list_group_keys: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description id or name */
@@ -5246,7 +6567,12 @@ export interface operations {
     };
     list_backups: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description id or name */
@@ -5415,9 +6741,50 @@ export interface operations {
             };
         };
     };
-    list_restores: {
+    set_backup_policy: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description name of the replica set */
+                rs: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupPolicyView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_restores: {
+        parameters: {
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description id or name */
@@ -5596,7 +6963,12 @@ export interface operations {
     };
     list_snapshots: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description id or name */
@@ -5966,6 +7338,106 @@ export interface operations {
             };
         };
     };
+    show_termination: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description name of the replica set */
+                rs: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TerminationView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    terminate_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description name of the replica set */
+                rs: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Terminate"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TerminationView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    take_back_termination: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description name of the replica set */
+                rs: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TerminationView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_timeline: {
         parameters: {
             query?: {
@@ -6005,7 +7477,12 @@ export interface operations {
     };
     list_deployments: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description id or name */
@@ -6221,9 +7698,225 @@ export interface operations {
             };
         };
     };
-    list_invitations: {
+    list_host_events: {
+        parameters: {
+            query?: {
+                /** @description From here, RFC 3339; a day ago when nothing is said. */
+                from?: string;
+                /** @description Up to here; now when nothing is said. */
+                to?: string;
+                /** @description Of this host alone: its id. */
+                host?: string;
+            };
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostEventView"][];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_hosts: {
+        parameters: {
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostView"][];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_host: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description id */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_facts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description id */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostFactsView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_measurements: {
+        parameters: {
+            query?: {
+                /** @description Names of metrics, with commas between them; nothing: all of the host or part. */
+                metrics?: string;
+                /** @description From here, RFC 3339; an hour ago when nothing is said. */
+                from?: string;
+                /** @description Up to here; now when nothing is said. */
+                to?: string;
+                /** @description Seconds of a window; made coarser where what is kept of that time is coarser. Nothing: what fits. */
+                stepSeconds?: number;
+                /** @description A disk or database of the host: `disk/sda1`, `db/shop`; nothing: the host itself. */
+                part?: string;
+            };
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description id */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeasurementsView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_pings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description id */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PingView"][];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_invitations: {
+        parameters: {
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description id or name */
@@ -6317,7 +8010,12 @@ export interface operations {
     };
     list_join_requests: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description id or name */
@@ -6415,7 +8113,12 @@ export interface operations {
     };
     list_members: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description id or name */
@@ -6509,6 +8212,36 @@ export interface operations {
             };
         };
     };
+    show_open_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/openmetrics-text": string;
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_overview: {
         parameters: {
             query?: never;
@@ -6527,6 +8260,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["GroupOverviewView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_policies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PoliciesView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_group_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
                 };
             };
             default: {
@@ -6562,6 +8359,201 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RestoresPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_sftp_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SftpKeyView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    look_at_sftp_server: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LookAtServer"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownHostKey"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sftp_targets: {
+        parameters: {
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SftpTargetView"][];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_sftp_target: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSftpTarget"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SftpTargetView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_sftp_target: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description name of the target */
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_sftp_target: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id or name */
+                group: string;
+                /** @description name of the target */
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SftpTrial"];
                 };
             };
             default: {
@@ -6709,9 +8701,79 @@ export interface operations {
             };
         };
     };
-    list_offsite_copies: {
+    list_log_lines: {
+        parameters: {
+            query?: {
+                /** @description Of this program: `web`, `ingest`, `web and ingest` or `daemon`. */
+                program?: string;
+                /** @description As bad as this, or worse: `error`, `warn` or `info` (all). */
+                level?: string;
+                /** @description With this text, letters large or small. */
+                text?: string;
+                /** @description Older than this line, as the page before said. */
+                before?: string;
+                /** @description Lines of the page, 1 to 1000; 200 when nothing is said. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_metrics: {
         parameters: {
             query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricView"][];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_offsite_copies: {
+        parameters: {
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6889,7 +8951,12 @@ export interface operations {
     };
     list_pulled_snapshots: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As the `Link` of the page before says. */
+                cursor?: string;
+                /** @description Elements of the page, 1 to 500; 500 when nothing is said. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 /** @description name */
@@ -7154,6 +9221,68 @@ export interface operations {
             };
         };
     };
+    ask_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id */
+                restore: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskDelivery"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id */
+                restore: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     revoke_link: {
         parameters: {
             query?: never;
@@ -7356,6 +9485,153 @@ export interface operations {
             };
         };
     };
+    show_backup_defaults: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupDefaultsView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_backup_defaults: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BackupDefaultsView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupDefaultsView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_ldap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LdapView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_ldap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetLdap"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LdapView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_ldap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestLdap"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LdapTested"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_mail: {
         parameters: {
             query?: never;
@@ -7432,6 +9708,207 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_monitoring: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitoringSettingsBody"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_monitoring: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MonitoringSettingsBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitoringSettingsBody"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetOidc"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcTested"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_public_url: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PublicUrlView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_public_url: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetPublicUrl"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PublicUrlView"];
+                };
             };
             default: {
                 headers: {
@@ -7572,6 +10049,136 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CurrentSession"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TriedCode"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendCode"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CurrentSession"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BeginOidc"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcBegun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    finish_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FinishOidc"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CurrentSession"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeNeeded"];
                 };
             };
             default: {
@@ -7761,281 +10368,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserView"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    show_ldap: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["LdapView"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    set_ldap: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SetLdap"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["LdapView"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    test_ldap: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TestLdap"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["LdapTested"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    show_oidc: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OidcView"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    set_oidc: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SetOidc"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OidcView"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    test_oidc: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OidcTested"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    begin_oidc: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["BeginOidc"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OidcBegun"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    finish_oidc: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FinishOidc"];
-            };
-        };
-        responses: {
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CurrentSession"];
-                };
-            };
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CodeNeeded"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    send_code: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SendCode"];
-            };
-        };
-        responses: {
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CurrentSession"];
                 };
             };
             default: {
