@@ -2,8 +2,12 @@
 //! and its document go.
 //!
 //! Invariants: nothing is removed that could still be taken back: the ledger stays as long as one root of the job is there, in the trash or
-//! not, and the collector removes roots only after their grace; before the first entry goes the job is marked so that nobody takes it back. A pinned snapshot, a user's or a restore's, keeps the job. Idempotent; any
-//! daemon may do it. Called by `retention.rs`, never while the wall clock is in doubt. The head goes with the supervisor's next round.
+//! not, and the collector removes roots only after their grace; before the first entry goes the job is marked so that nobody takes it back. A
+//! pinned snapshot, a user's or a restore's, keeps the job. Idempotent; any daemon may do it. Called by `retention.rs`, never while the wall
+//! clock is in doubt. The head goes with the supervisor's next round.
+//!
+//! One thing stays: the job's guard in the blockstore, a hundred bytes, which from then on refuses everyone. A daemon that was frozen while it
+//! owned the job would otherwise find no guard, hence no newer owner, and could commit a snapshot of a backup that nobody knows any more.
 
 use std::time::Duration;
 
@@ -15,6 +19,8 @@ use holdfast_metadb::{BackupJob, MetaDb};
 
 use crate::chain_of;
 
+/// The epoch of a job that nobody owns any more: above every owner's.
+const NOBODY: i64 = i64::MAX;
 /// Rounds of removing entries per job and run; the ledger bounds each.
 const ROUNDS_MAX: usize = 20;
 
@@ -63,6 +69,7 @@ impl Terminated<'_> {
         if !self.metadb.begin_removal(job).await? {
             return Ok(false);
         }
+        self.store.raise_epoch(job.id.as_str(), NOBODY).await?;
         // A copy first: the ledger decides what of it is wanted, and after it nobody knows.
         for aside in self.store.asides() {
             let aside = aside?;

@@ -20,8 +20,9 @@ use crate::{
 
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// A holder that did not beat for so long is gone with its process.
-const HELD: Duration = Duration::from_secs(15);
+/// A holder that did not beat for so long is gone with its process. Less than the ten seconds for which the web app asks again: whoever was
+/// in the middle of something when an instance died waits, and is not told of it.
+const HELD: Duration = Duration::from_secs(5);
 const COLLECTION: &str = "idempotency_keys";
 
 #[derive(Debug, Serialize, Deserialize)]

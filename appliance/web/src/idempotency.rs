@@ -39,8 +39,8 @@ const KEY_CHARS_MAX: usize = 200;
 const BODY_BYTES_MAX: usize = 256 << 10;
 /// Largest answer that is kept, in bytes: what makes something answers with the thing that it made.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
-/// How often a request that is carried out says so: a third of what the app database waits for.
-const BEAT: Duration = Duration::from_secs(5);
+/// How often a request that is carried out says so: a fifth of what the app database waits for.
+const BEAT: Duration = Duration::from_secs(1);
 /// When to ask again while the same request is under way, in seconds.
 const UNDER_WAY_SECONDS: u64 = 1;
 

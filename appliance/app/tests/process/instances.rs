@@ -23,11 +23,11 @@ use tokio::{
 
 use crate::{Place, Running};
 
-/// How often a request is sent again, and the pause before: together longer than a connection takes to be refused.
-const TRIES_MAX: usize = 20;
+/// How often a request is sent again, and the pause before: together the ten seconds for which the web app asks again.
+const TRIES_MAX: usize = 100;
 const PAUSE: Duration = Duration::from_millis(100);
-/// Longest time that anyone may wait for an answer, retries included.
-const NOTICED_MAX: Duration = Duration::from_secs(5);
+/// Longest time that anyone may wait for an answer, retries included: the request of an instance that died is taken over after five seconds.
+const NOTICED_MAX: Duration = Duration::from_secs(9);
 /// How long the clients work between two strikes.
 const BETWEEN: Duration = Duration::from_secs(2);
 
